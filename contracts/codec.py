@@ -53,7 +53,7 @@ class SchemaSource(Protocol):
 class BundledSchemas:
     """The schemas that come with the code, under fixed ids."""
 
-    def id_of(self, topic: str, record_type: type) -> int:
+    def id_of(self, topic: str, record_type: type) -> int:  # noqa: ARG002 -- the ids don't depend on the topic
         """Return the fixed id of `record_type`."""
         return BUNDLED_IDS[record_type]
 
@@ -131,7 +131,7 @@ class Codec:
         try:
             fields = fastavro.schemaless_reader(body, writer, None if writer == reader else reader)
             record: r.Record = msgspec.convert(fields, record_type, builtin_types=(bytes,))
-        except Exception as error:  # fastavro raises whatever its C code met: every one means the body is bad
+        except Exception as error:  # noqa: BLE001 -- fastavro raises whatever its C code met: the body is bad
             raise BadRecord(Reason.UNDECODABLE, f"{record_type.__name__}: {type(error).__name__}: {error}") from None
         if body.tell() != len(value):
             raise BadRecord(Reason.UNDECODABLE, f"{len(value) - body.tell()} bytes left after {record_type.__name__}")
