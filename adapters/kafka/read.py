@@ -1,0 +1,119 @@
+"""A topic read from its beginning to its end as of now: the log as input of recomputation and inspection."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, cast
+
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from adapters.kafka.client import LOGGER, POLL_S, client_settings
+from contracts.errors import Unavailable
+
+_BATCH: Final = 256
+_NS_PER_MS: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogRecord:
+    """One record as it lies on a topic; ``timestamp_ns`` is the producer's, 0 where it has none."""
+
+    partition: int
+    offset: int
+    timestamp_ns: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...]
+
+
+def read_log(
+    bootstrap: str, topic: str, start: Mapping[int, int] | None = None, *, timeout_s: float = 30.0
+) -> Iterator[LogRecord]:
+    """Return what lies on a topic now, each partition in order.
+
+    Parameters
+    ----------
+    bootstrap : str
+        ``host:port``, comma-separated.
+    topic : str
+        The topic to read.
+    start : mapping of int to int, optional
+        First offset by partition; elsewhere, and below the oldest kept record, the oldest is the first.
+    timeout_s : float
+        How long the broker may stay silent.
+
+    Returns
+    -------
+    records : iterator of LogRecord
+        Everything up to the end of each partition at the time of the call.
+
+    Raises
+    ------
+    Unavailable
+        If the topic doesn't exist, or the broker is silent for `timeout_s`.
+    """
+    settings = client_settings(
+        bootstrap, group_id="faultline-read-log", enable_auto_commit=False, enable_partition_eof=True
+    )
+    consumer = Consumer({**settings, "auto.offset.reset": "earliest"}, logger=LOGGER)
+    try:
+        ends = _assign(consumer, topic, start or {}, timeout_s)
+    except KafkaException as error:
+        consumer.close()
+        raise Unavailable("Kafka", f"{topic}: {error.args[0]}") from None
+    return _read(consumer, topic, ends, timeout_s)
+
+
+def _assign(consumer: Consumer, topic: str, start: Mapping[int, int], timeout_s: float) -> dict[int, int]:
+    found = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    ends: dict[int, int] = {}
+    places: list[TopicPartition] = []
+    for partition in found.partitions:
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
+        first = max(start.get(partition, low), low)
+        if first < high:
+            ends[partition] = high
+            places.append(TopicPartition(topic, partition, first))
+    consumer.assign(places)
+    return ends
+
+
+def _read(consumer: Consumer, topic: str, ends: dict[int, int], timeout_s: float) -> Iterator[LogRecord]:
+    silent_s = 0.0
+    try:
+        while ends:
+            messages = consumer.consume(_BATCH, timeout=POLL_S)
+            silent_s = 0.0 if messages else silent_s + POLL_S
+            if silent_s >= timeout_s:
+                raise Unavailable("Kafka", f"{topic}: silent for {timeout_s:g} s, partitions {sorted(ends)} unread")
+            for message in messages:
+                yield from _take(message, topic, ends)
+    finally:
+        consumer.close()
+
+
+def _take(message: Message, topic: str, ends: dict[int, int]) -> Iterator[LogRecord]:
+    partition, offset, error = message.partition(), message.offset(), message.error()
+    at_end = error is not None and error.code() == KafkaError._PARTITION_EOF  # noqa: SLF001 -- the client's public name
+    if error is not None and not at_end:
+        raise Unavailable("Kafka", f"{topic}: {error}")
+    if partition is None or offset is None or partition not in ends:
+        return
+    if not at_end and offset < ends[partition]:
+        kind, timestamp_ms = message.timestamp()
+        yield LogRecord(
+            partition=partition,
+            offset=offset,
+            timestamp_ns=0 if kind == TIMESTAMP_NOT_AVAILABLE else timestamp_ms * _NS_PER_MS,
+            key=_raw(message.key()),
+            value=_raw(message.value()),
+            headers=tuple(cast("list[tuple[str, bytes | None]]", message.headers() or [])),
+        )
+    # the last place may hold a transaction marker instead of a record, hence the end-of-partition event too
+    if at_end or offset >= ends[partition] - 1:
+        del ends[partition]
+
+
+def _raw(value: str | bytes | None) -> bytes | None:
+    return value.encode() if isinstance(value, str) else value
