@@ -1,0 +1,103 @@
+"""Settings: the only place that reads the environment.
+
+Every setting has a name, a type and a default that works on a fresh machine; a person sets ``FAULTLINE_<NAME>`` to
+change one. A part whose URL is set is used where it is; a part whose URL is absent is started as a local process.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from contracts.errors import ConfigurationError
+
+PROJECT: Final = Path(__file__).resolve().parents[1]
+PREFIX: Final = "FAULTLINE_"
+
+Port = Annotated[int, Field(ge=0, le=65_535)]
+
+
+class Settings(BaseSettings):
+    """What a person may set, as ``FAULTLINE_<NAME>``.
+
+    Parameters
+    ----------
+    kafka_url : str, optional
+        Bootstrap servers, ``host:port[,host:port]``; without it a local broker is started.
+    database_url : str, optional
+        ``postgresql://…``; without it a local PostgreSQL is started. Holds a password: never shown.
+    registry_url : str, optional
+        A Confluent-compatible schema registry; without it the bundled schemas serve.
+    data_dir : Path
+        Where everything that Faultline writes lies.
+    api_host, api_port : str, int
+        Where the API listens; port 0 picks a free one.
+    log_level : str
+        Also shows tracebacks when ``debug``.
+    partitions : int
+        Partitions of each topic that is created; the bound of scale-out.
+    webhook_url, webhook_secret : str, optional
+        An endpoint that gets every alarm transition, and the key (``whsec_…``) it is signed with.
+    development_login : bool
+        Whether the loopback-only login without an identity provider is offered.
+    java_home : Path, optional
+        ``JAVA_HOME``, without our prefix: where Java lies when it isn't on the path.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
+    )
+
+    kafka_url: str | None = None
+    database_url: str | None = Field(default=None, repr=False)
+    registry_url: str | None = None
+    data_dir: Path = PROJECT / ".faultline"
+    api_host: str = "127.0.0.1"
+    api_port: Port = 0
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    partitions: Annotated[int, Field(ge=1, le=1024)] = 4
+    webhook_url: str | None = None
+    webhook_secret: SecretStr | None = None
+    development_login: bool = True
+    java_home: Path | None = Field(default=None, validation_alias="JAVA_HOME")
+
+
+def load_settings() -> Settings:
+    """Read the settings from the environment.
+
+    Raises
+    ------
+    ConfigurationError
+        A variable has a value that its setting doesn't take; the message names it, without the value (it may be
+        a secret).
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        problems = "; ".join(f"{_variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors(include_input=False))
+        raise ConfigurationError(f"the environment has a wrong setting: {problems}") from None
+
+
+def child_environment(additions: Mapping[str, str], settings: Settings) -> dict[str, str]:
+    """Return the environment for a child process of ours: this process's, `additions`, and a folder for Numba's cache.
+
+    Parameters
+    ----------
+    additions : Mapping[str, str]
+        Variables to set, e.g. the URLs of services that were started.
+    settings : Settings
+        The settings of this process.
+
+    Returns
+    -------
+    environment : dict[str, str]
+    """
+    cache = {"NUMBA_CACHE_DIR": str(settings.data_dir / "cache" / "numba")}
+    return {**os.environ, f"{PREFIX}DATA_DIR": str(settings.data_dir), **cache, **additions}
+
+
+def _variable(name: str) -> str:
+    return name if name.isupper() else f"{PREFIX}{name.upper()}"
