@@ -4,7 +4,7 @@
 """
 
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -250,6 +250,13 @@ class Identity(Protocol):
         """Return the caller, or ``None`` when the request proves nobody."""
 
 
+class TokenIssuer(Protocol):
+    """The development login: a token for whoever sits at the machine."""
+
+    def issue(self, who: Principal, headers: Mapping[str, str], client_host: str | None) -> tuple[str, int] | None:
+        """Return a bearer token and when it expires (UTC nanoseconds); ``None`` for a request from elsewhere."""
+
+
 # --- notify -----------------------------------------------------------------------------------------------------------
 
 
@@ -309,8 +316,23 @@ class BlockSink(Protocol):
         """Return once everything handed over is acknowledged; raise ``Unavailable`` otherwise."""
 
 
-class RecordStream(Protocol):
-    """Records from somewhere, in order."""
+class Outlet(Protocol):
+    """Where the stream's own records go.
 
-    def __aiter__(self) -> AsyncIterator[r.Record]:
-        """Iterate."""
+    ``Unavailable`` from either method means that a record handed over earlier may be missing: what followed from it
+    has to be produced again.
+    """
+
+    async def send(
+        self,
+        topic: str,
+        key: str | None,
+        record: r.Record,
+        *,
+        partition: int = -1,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
+        """Hand over a record; waits while too much is under way."""
+
+    async def flush(self) -> None:
+        """Return once everything handed over is acknowledged."""

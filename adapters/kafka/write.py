@@ -1,7 +1,7 @@
 """Records into the log: in order, under back-pressure, and never reported as there before they are."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -31,12 +31,25 @@ class _Writer:
         self._polling = asyncio.Lock()
 
     async def send(
-        self, topic: str, key: bytes | None, value: bytes, partition: int, done: Callable[[KafkaError | None], None]
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes,
+        partition: int,
+        done: Callable[[KafkaError | None], None],
+        headers: Sequence[tuple[str, bytes]] = (),
     ) -> None:
         """Hand one record over; wait while the queue is full. `done` gets the outcome while somebody polls."""
         while True:
             try:
-                self._producer.produce(topic, value, key, partition, on_delivery=lambda error, _message: done(error))
+                self._producer.produce(
+                    topic,
+                    value,
+                    key,
+                    partition,
+                    on_delivery=lambda error, _message: done(error),
+                    headers=list(headers),
+                )
             except BufferError:
                 await self._make_room()
             except KafkaException as error:
@@ -113,12 +126,43 @@ class KafkaSink:
         Unavailable
             If an earlier record failed, or this one can't be taken.
         """
-        self._raise_failure()
         if isinstance(record, r.Tick):
-            topic, key, partition = record.topic, None, record.partition
+            await self.send(record.topic, None, record, partition=record.partition)
         else:
-            topic, key, partition = self._topic, record.asset_id.encode(), -1
-        await self._writer.send(topic, key, self._codec.encode(topic, record), partition, self._settle)
+            await self.send(self._topic, record.asset_id, record)
+
+    async def send(
+        self,
+        topic: str,
+        key: str | None,
+        record: r.Record,
+        *,
+        partition: int = -1,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
+        """Hand over a record for any topic; wait while too much is under way.
+
+        Parameters
+        ----------
+        topic : str
+            Where it goes.
+        key : str or None
+            What decides the partition, where none is given.
+        record : Record
+            What to append.
+        partition : int
+            The partition, or -1.
+        headers : sequence of (str, bytes)
+            Kafka headers.
+
+        Raises
+        ------
+        Unavailable
+            If an earlier record failed, or this one can't be taken.
+        """
+        self._raise_failure()
+        value = self._codec.encode(topic, record)
+        await self._writer.send(topic, key.encode() if key else None, value, partition, self._settle, headers)
 
     async def flush(self) -> None:
         """Return once everything handed over is acknowledged.
