@@ -1,1 +1,1 @@
-"""api."""
+"""The REST interface: thin, over ``contracts.ports`` alone; ``runtime`` binds the ports and serves it."""

@@ -1,1 +1,1 @@
-"""api/routes."""
+"""What the API answers, one module per resource, each a table of operations."""

@@ -1,0 +1,87 @@
+"""The API as one ASGI application, made of ports."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+
+from api import openapi
+from api.guard import LOOPBACK_HOSTS, Guard
+from api.operations import Operation, Services
+from api.problems import HANDLERS
+from api.routes import alarms, assets, channels, events, health, session
+from api.sse import Streams, StreamSettings
+from contracts.ports import Clock, CommandLog, HistoryReader, Identity, TokenIssuer
+
+VERSION: Final = "1.0.0"
+
+
+def create_app(
+    reader: HistoryReader,
+    commands: CommandLog,
+    identity: Identity,
+    clock: Clock,
+    *,
+    ready: Mapping[str, Callable[[], Awaitable[None]]] | None = None,
+    login: TokenIssuer | None = None,
+    hosts: frozenset[str] | None = LOOPBACK_HOSTS,
+    streams: StreamSettings | None = None,
+) -> Starlette:
+    """Return the application.
+
+    Parameters
+    ----------
+    reader : HistoryReader
+        Where answers come from.
+    commands : CommandLog
+        Where operators' commands go.
+    identity : Identity
+        Tells who a caller is.
+    clock : Clock
+        Time.
+    ready : mapping of str to callable, optional
+        What ``/readyz`` asks, by part; a check raises ``Unavailable`` where the part doesn't answer.
+    login : TokenIssuer, optional
+        The development login; without it there is no ``/v1/login``.
+    hosts : frozenset of str, optional
+        Host names the API answers for; ``None`` for all.
+    streams : StreamSettings, optional
+        Bounds of the event streams.
+
+    Returns
+    -------
+    app : Starlette
+        ``app.state.streams.close()`` lets open event streams end.
+    """
+    services = Services(
+        reader=reader,
+        commands=commands,
+        clock=clock,
+        streams=Streams(reader, clock, streams),
+        login=login,
+        ready=dict(ready or {}),
+    )
+    operations = operations_of(with_login=login is not None)
+    routes = [operation.route(services) for operation in operations]
+    public = health.PATHS | {openapi.PATH, session.PATH}
+    app = Starlette(
+        routes=[*routes, openapi.route(operations, VERSION)],
+        middleware=[Middleware(Guard, identity=identity, hosts=hosts, public=public)],
+        exception_handlers=HANDLERS,
+    )
+    app.router.redirect_slashes = False
+    app.state.streams = services.streams
+    return app
+
+
+def operations_of(*, with_login: bool) -> tuple[Operation, ...]:
+    """Return every operation of the API."""
+    always = (
+        *assets.OPERATIONS,
+        *channels.OPERATIONS,
+        *alarms.OPERATIONS,
+        *events.OPERATIONS,
+        *health.OPERATIONS,
+    )
+    return (*always, *session.OPERATIONS) if with_login else always

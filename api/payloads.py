@@ -1,0 +1,290 @@
+"""What the API gives: the types behind every answer, and with them the OpenAPI schemas.
+
+Invariant: an answer holds the fields named here and no others, whatever columns a row has.
+"""
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta, Struct
+
+from api.times import Instant
+from contracts import records as r
+from contracts.assets import AssetConfiguration
+
+#: A text that names something: no control characters.
+Identifier = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*$")]
+#: Free text of an operator.
+Note = Annotated[str, Meta(max_length=2000, pattern=r"^[^\x00]*$", description="what the operator has to say")]
+
+
+class AssetSummary(Struct, frozen=True, kw_only=True):
+    """An asset with its newest condition."""
+
+    asset_id: str
+    site_id: str
+    name: str
+    asset_type: str
+    zone: r.Zone | None = None
+    fault: str | None = None
+    speed_rpm: float | None = None
+    window_end: Instant | None = None
+    standing_alarms: int = 0
+    highest_priority: r.Priority | None = None
+
+
+class AssetList(Struct, frozen=True, kw_only=True):
+    """The assets within the caller's scope."""
+
+    assets: list[AssetSummary]
+
+
+class AssetDetail(Struct, frozen=True, kw_only=True):
+    """An asset with the configuration it is judged by."""
+
+    asset_id: str
+    site_id: str
+    version: str | None
+    configuration: AssetConfiguration
+
+
+class ChannelState(Struct, frozen=True, kw_only=True):
+    """One channel in an assessment; features by name, null where undefined."""
+
+    channel_id: str
+    point_id: str
+    zone: r.Zone | None = None
+    not_graded_because: str | None = None
+    features: dict[str, float | None]
+    scores: list[r.Score]
+
+
+class AssessmentDetail(Struct, frozen=True, kw_only=True):
+    """Everything computed for one asset and one analysis window."""
+
+    assessment_id: str
+    asset_id: str
+    site_id: str
+    window_start: Instant
+    window_end: Instant
+    sampling_rate_hz: float
+    n_samples: int
+    partial: bool
+    speed_rpm: float | None
+    regime: str
+    zone: r.Zone | None
+    catalogue_version: int
+    code_version: str
+    configuration_version: str
+    channels: list[ChannelState]
+    diagnoses: list[r.Diagnosis]
+
+
+class ConditionChange(Struct, frozen=True, kw_only=True):
+    """A rule's condition was raised or cleared."""
+
+    condition_id: str
+    asset_id: str
+    point_id: str
+    rule: str
+    state: r.ConditionState
+    sequence: int
+    at: Instant
+    episode_started_at: Instant
+    priority: r.Priority
+    latching: bool
+    zone: r.Zone | None
+    fault: str | None
+    confidence: float | None
+    reason: str
+    evidence: list[r.Evidence]
+
+
+class ConditionList(Struct, frozen=True, kw_only=True):
+    """Condition changes of an asset, newest first."""
+
+    conditions: list[ConditionChange]
+
+
+class FeatureWindow(Struct, frozen=True, kw_only=True):
+    """Feature values of one analysis window, by name; null where undefined."""
+
+    window_start: Instant
+    values: dict[str, float | None]
+
+
+class FeatureSeries(Struct, frozen=True, kw_only=True):
+    """Feature values of a channel, oldest first, with the unit of each feature."""
+
+    channel_id: str
+    units: dict[str, str]
+    windows: list[FeatureWindow]
+
+
+class ScoredWindow(Struct, frozen=True, kw_only=True):
+    """One model's score of one analysis window."""
+
+    window_start: Instant
+    model: str
+    version: str
+    value: float | None
+    threshold: float | None
+    learning: bool
+
+
+class ScoreSeries(Struct, frozen=True, kw_only=True):
+    """Model scores of a channel, oldest first."""
+
+    channel_id: str
+    scores: list[ScoredWindow]
+
+
+class ReadingPoint(Struct, frozen=True, kw_only=True):
+    """One slow scalar value."""
+
+    at: Instant
+    quantity: str
+    unit: str
+    value: float | None
+    quality: r.Quality
+
+
+class ReadingSeries(Struct, frozen=True, kw_only=True):
+    """Readings of a channel, oldest first."""
+
+    channel_id: str
+    readings: list[ReadingPoint]
+
+
+class WaveformSummary(Struct, frozen=True, kw_only=True):
+    """A kept analysis window, without its samples."""
+
+    channel_id: str
+    asset_id: str
+    start: Instant
+    sampling_rate_hz: float
+    n_samples: int
+    duration_s: float
+    unit: str
+    speed_rpm: float | None
+
+
+class WaveformList(Struct, frozen=True, kw_only=True):
+    """Kept waveforms of a channel, newest first."""
+
+    waveforms: list[WaveformSummary]
+
+
+class WaveformDetail(WaveformSummary, frozen=True, kw_only=True):
+    """A kept analysis window.
+
+    ``minimum`` and ``maximum`` are the extremes of equal stretches of ``samples_per_point`` samples, for drawing;
+    ``samples_base64`` holds the samples themselves, exactly as kept: little-endian float32.
+    """
+
+    samples_per_point: int | None = None
+    minimum: list[float] | None = None
+    maximum: list[float] | None = None
+    samples_base64: bytes | None = None
+
+
+class FaultLine(Struct, frozen=True, kw_only=True):
+    """Where a fault of the bearing would show."""
+
+    name: str
+    frequency_hz: float
+    order: float
+
+
+class SpectrumDetail(Struct, frozen=True, kw_only=True):
+    """A one-sided amplitude (peak) spectrum of a kept waveform: ``values[k]`` at ``k * bin_hz``."""
+
+    channel_id: str
+    asset_id: str
+    start: Instant
+    kind: str
+    unit: str
+    bin_hz: float
+    values: list[float | None]
+    band_hz: list[float] | None = None
+    speed_rpm: float | None
+    bearing: str | None
+    fault_lines: list[FaultLine]
+
+
+class Alarm(Struct, frozen=True, kw_only=True):
+    """An alarm with its present state; cause, actor and note are those of its newest transition."""
+
+    alarm_id: str
+    asset_id: str
+    site_id: str
+    point_id: str
+    rule: str
+    state: r.AlarmState
+    priority: r.Priority
+    zone: r.Zone | None
+    fault: str | None
+    confidence: float | None
+    reason: str
+    evidence: list[r.Evidence]
+    started_at: Instant
+    changed_at: Instant
+    sequence: int
+    cause: str
+    actor: str | None = None
+    note: str | None = None
+    acknowledged_by: str | None = None
+    acknowledged_at: Instant | None = None
+
+
+class AlarmList(Struct, frozen=True, kw_only=True):
+    """Alarms, newest first."""
+
+    alarms: list[Alarm]
+
+
+class Transition(Struct, frozen=True, kw_only=True):
+    """One step of an alarm's life cycle."""
+
+    transition_id: str
+    alarm_id: str
+    asset_id: str
+    site_id: str
+    point_id: str
+    rule: str
+    sequence: int
+    from_state: r.AlarmState
+    state: r.AlarmState
+    cause: str
+    at: Instant
+    started_at: Instant
+    priority: r.Priority
+    zone: r.Zone | None
+    fault: str | None
+    confidence: float | None
+    reason: str
+    evidence: list[r.Evidence]
+    actor: str | None = None
+    note: str | None = None
+
+
+class TransitionList(Struct, frozen=True, kw_only=True):
+    """An alarm's transitions, oldest first."""
+
+    transitions: list[Transition]
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """A command is on the log; its effect, if the alarm's state allows one, follows as a transition."""
+
+    command_id: str
+
+
+class ProblemDetail(Struct, frozen=True, kw_only=True):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    parts: dict[str, str] | msgspec.UnsetType = msgspec.UNSET
