@@ -1,1 +1,22 @@
-"""adapters/timescale."""
+"""PostgreSQL with or without TimescaleDB: history, partition ownership, assets, queries, webhook deliveries.
+
+One `Database` (a connection pool) carries four small classes, each the whole of one port of ``contracts.ports``:
+`PartitionStore`, `AssetRegistry`, `HistoryReader`, `DeliveryQueue`. `migrate` brings the schema up to date.
+`canonical_rows`, `canonical_transitions` and `read_history` bring records and stored rows into one form in which they
+can be compared exactly.
+"""
+
+from adapters.timescale.database import Database
+from adapters.timescale.history import read_history
+from adapters.timescale.migrate import migrate
+from adapters.timescale.partitions import PartitionStore
+from adapters.timescale.rows import canonical_rows, canonical_transitions
+
+__all__ = [
+    "Database",
+    "PartitionStore",
+    "canonical_rows",
+    "canonical_transitions",
+    "migrate",
+    "read_history",
+]

@@ -1,0 +1,59 @@
+"""Stored rows in canonical form, to be compared with recomputed records.
+
+Why: the yardstick for every fault is that the history equals a recomputation of the same log.
+"""
+
+from collections.abc import AsyncIterator, Collection
+from typing import Final
+
+from psycopg import sql
+
+from adapters.timescale.database import Database
+from adapters.timescale.rows import TABLES, Row, canonicaliser
+
+_BATCH: Final = 2000
+_LONGEST_S: Final = 3600.0
+
+
+async def read_history(
+    database: Database, tables: Collection[str], asset_ids: Collection[str] | None = None
+) -> AsyncIterator[tuple[str, Row, Row]]:
+    """Yield (table, key, values) of every stored row, in one consistent view of the database.
+
+    Parameters
+    ----------
+    database : Database
+        Where from.
+    tables : collection of str
+        Names out of `rows.TABLES`: those of `rows.HISTORY`, and ``alarm_history``, whose key is (asset, sequence).
+    asset_ids : collection of str, optional
+        Only these assets' rows.
+
+    Yields
+    ------
+    tuple of str, tuple, tuple
+        Ordered by key within a table, in the form of `canonical_rows` and `canonical_transitions`.
+
+    Raises
+    ------
+    KeyError
+        If a table isn't one of those.
+    Unavailable
+        If the database doesn't answer.
+    """
+    chosen = [TABLES[name] for name in tables]
+    async with database.transaction(_LONGEST_S) as connection:
+        await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        for table in chosen:
+            shape = canonicaliser(table)
+            query = sql.SQL("SELECT {} FROM {} WHERE %s::text[] IS NULL OR asset_id = ANY(%s) ORDER BY {}").format(
+                sql.SQL(", ").join(map(sql.Identifier, table.columns)),
+                sql.Identifier(table.name),
+                sql.SQL(", ").join(map(sql.Identifier, table.key)),
+            )
+            wanted = None if asset_ids is None else list(asset_ids)
+            async with connection.cursor(name=f"history_{table.name}", binary=True) as cursor:
+                cursor.itersize = _BATCH
+                await cursor.execute(query, (wanted, wanted))
+                async for row in cursor:
+                    yield (table.name, *shape(row))

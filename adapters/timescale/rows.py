@@ -1,0 +1,249 @@
+"""Records as table rows, and both in one canonical form in which they can be compared exactly.
+
+Invariants: everything here is a pure function; a row's key follows from the record alone; the columns of `TABLES`
+stand in the order in which rows are built. Times of storage and the trace context (telemetry, not a result) are no part
+of the canonical form.
+"""
+
+import math
+import struct
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from contracts import records as r
+from contracts.features import FEATURE_NAMES
+from contracts.ports import Gap, HistoryRows, WaveformSnapshot
+
+Row = tuple[Any, ...]
+#: table → key → values, in canonical form.
+Canonical = dict[str, dict[Row, Row]]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: its key and value columns with their types, and the column of its days where it is a time series."""
+
+    name: str
+    key: Mapping[str, str]
+    values: Mapping[str, str]
+    time_column: str | None = None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of all columns, key first."""
+        return (*self.key, *self.values)
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Types of all columns, key first."""
+        return (*self.key.values(), *self.values.values())
+
+
+def _columns(text: str) -> dict[str, str]:
+    return {name: kind for name, _, kind in (column.strip().partition(" ") for column in text.split(","))}
+
+
+ASSESSMENT: Final = Table(
+    "assessment",
+    _columns("asset_id text, window_start_ns int8, code_version text"),
+    _columns(
+        "assessment_id text, site_id text, window_end_ns int8, sampling_rate_hz float8, n_samples int8, partial bool,"
+        " speed_rpm float8, regime text, catalogue_version int4, configuration_version text, zone text, diagnoses jsonb"
+    ),
+    "window_start_ns",
+)
+FEATURE: Final = Table(
+    "feature",
+    _columns("channel_id text, window_start_ns int8, code_version text, asset_id text"),
+    _columns("point_id text, channel_index int4, window_end_ns int8, partial bool, zone text, not_graded_because text")
+    | dict.fromkeys(FEATURE_NAMES, "float4"),
+    "window_start_ns",
+)
+SCORE: Final = Table(
+    "score",
+    _columns("channel_id text, window_start_ns int8, model text, model_version text, code_version text, asset_id text"),
+    _columns("window_end_ns int8, value float8, threshold float8, learning bool, explanation jsonb"),
+    "window_start_ns",
+)
+READING: Final = Table(
+    "reading",
+    _columns("channel_id text, at_ns int8, asset_id text"),
+    _columns("quantity text, unit text, value float8, quality text"),
+    "at_ns",
+)
+WAVEFORM: Final = Table(
+    "waveform",
+    _columns("channel_id text, start_ns int8, asset_id text"),
+    _columns("sampling_rate_hz float8, unit text, speed_rpm float8, samples bytea"),
+    "start_ns",
+)
+MACHINE_EVENT: Final = Table(
+    "machine_event",
+    _columns("asset_id text, device_id text, boot_id text, sequence int8, at_ns int8"),
+    _columns("kind text, code text, text text"),
+)
+GAP: Final = Table(
+    "gap",
+    _columns("asset_id text, channel_group text, from_ns int8, to_ns int8"),
+    _columns("cause text"),
+)
+CONDITION: Final = Table(
+    "condition",
+    _columns("condition_id text"),
+    _columns(
+        "asset_id text, site_id text, point_id text, rule text, state text, sequence int8, at_ns int8,"
+        " episode_started_at_ns int8, priority text, latching bool, zone text, fault text, confidence float8,"
+        " reason text, evidence jsonb"
+    ),
+)
+ALARM_HISTORY: Final = Table(
+    "alarm_history",
+    _columns("asset_id text, sequence int8"),
+    _columns(
+        "transition_id text, alarm_id text, site_id text, point_id text, rule text, from_state text, state text,"
+        " cause text, at_ns int8, started_at_ns int8, priority text, zone text, fault text, confidence float8,"
+        " reason text, evidence jsonb, actor text, note text"
+    ),
+)
+
+#: What `HistoryRows` is stored in.
+HISTORY: Final = (ASSESSMENT, FEATURE, SCORE, READING, WAVEFORM, MACHINE_EVENT, GAP, CONDITION)
+#: Every table that can be compared, by name.
+TABLES: Final = {table.name: table for table in (*HISTORY, ALARM_HISTORY)}
+
+
+def flatten(rows: HistoryRows) -> dict[str, list[Row]]:
+    """Return the rows to store, by table, each in the order of its table's columns.
+
+    JSON columns hold JSON text. Text is freed of NUL, which PostgreSQL can't hold.
+    """
+    assessments = rows.assessments
+    return {
+        "assessment": [_of(ASSESSMENT, a, diagnoses=as_json(a.diagnoses)) for a in assessments],
+        "feature": [_feature(a, i, c) for a in assessments for i, c in enumerate(a.channels)],
+        "score": [_score(a, c, s) for a in assessments for c in a.channels for s in c.scores],
+        "reading": [_of(READING, stored.reading, asset_id=stored.asset_id) for stored in rows.readings],
+        "waveform": [_of(WAVEFORM, waveform) for waveform in rows.waveforms],
+        "machine_event": [_of(MACHINE_EVENT, event) for event in rows.events],
+        "gap": [_of(GAP, gap) for gap in rows.gaps],
+        "condition": [_of(CONDITION, c, evidence=as_json(c.evidence)) for c in rows.conditions],
+    }
+
+
+def canonical_rows(rows: HistoryRows) -> Canonical:
+    """Return records in canonical form: table → key → values.
+
+    float32 and float64 stand as their bytes, JSON as nested tuples. Of several records with one key the first counts,
+    as it does in the database.
+    """
+    canonical: Canonical = {}
+    for name, flat in flatten(rows).items():
+        shape = canonicaliser(TABLES[name])
+        kept = canonical[name] = {}
+        for row in flat:
+            key, values = shape(row)
+            kept.setdefault(key, values)
+    return canonical
+
+
+def canonical_transitions(transitions: Iterable[r.AlarmTransition]) -> dict[Row, Row]:
+    """Return alarm transitions in the canonical form of the table ``alarm_history``: (asset, sequence) → values."""
+    shape = canonicaliser(ALARM_HISTORY)
+    kept: dict[Row, Row] = {}
+    for transition in transitions:
+        key, values = shape(_transition(transition))
+        kept.setdefault(key, values)
+    return kept
+
+
+def canonicaliser(table: Table) -> Callable[[Sequence[Any]], tuple[Row, Row]]:
+    """Return the function that takes a row of `table` to its canonical key and values."""
+    shapes = [_SHAPES.get(kind) for kind in table.types]
+    n_key = len(table.key)
+
+    def canonical(row: Sequence[Any]) -> tuple[Row, Row]:
+        shaped = tuple(
+            value if shape is None or value is None else shape(value) for shape, value in zip(shapes, row, strict=True)
+        )
+        return shaped[:n_key], shaped[n_key:]
+
+    return canonical
+
+
+def as_json(value: object) -> str:
+    """Return records as JSON text; numbers come back bit for bit, a number that isn't finite as null."""
+    text = msgspec.json.encode(value).decode()
+    if "\\u0000" in text:
+        text = msgspec.json.encode(cleaned(msgspec.to_builtins(value))).decode()
+    return text
+
+
+def cleaned(value: Any) -> Any:
+    """Return `value` with its texts as PostgreSQL can hold them: plain, without NUL."""
+    if isinstance(value, str):
+        return value.replace("\0", "\N{REPLACEMENT CHARACTER}") if "\0" in value else str(value)
+    if isinstance(value, list | tuple):
+        return [cleaned(item) for item in value]
+    if isinstance(value, dict):
+        return {name: cleaned(item) for name, item in value.items()}
+    return value
+
+
+def transition_of(row: Mapping[str, Any]) -> r.AlarmTransition:
+    """Return the alarm transition in a row of ``alarm_history``."""
+    evidence = [
+        {**item, "value": math.nan if item["value"] is None else item["value"]}  # JSON knows no number but finite ones
+        for item in row["evidence"]
+    ]
+    return msgspec.convert({**row, "evidence": evidence}, r.AlarmTransition)
+
+
+def transition_row(transition: r.AlarmTransition) -> dict[str, Any]:
+    """Return the columns of ``alarm_history`` for an alarm transition."""
+    row = dict(zip(ALARM_HISTORY.columns, _transition(transition), strict=True))
+    return {**row, "traceparent": cleaned(transition.traceparent)}
+
+
+_Source = r.Assessment | r.MachineEvent | r.Condition | r.AlarmTransition | r.Reading | WaveformSnapshot | Gap
+
+
+def _of(table: Table, record: _Source, **given: Any) -> Row:
+    return tuple(cleaned(given[column] if column in given else getattr(record, column)) for column in table.columns)
+
+
+def _transition(transition: r.AlarmTransition) -> Row:
+    return _of(ALARM_HISTORY, transition, evidence=as_json(transition.evidence))
+
+
+def _feature(a: r.Assessment, index: int, c: r.ChannelAssessment) -> Row:
+    key = (c.channel_id, a.window_start_ns, a.code_version, a.asset_id)
+    return (*key, c.point_id, index, a.window_end_ns, a.partial, c.zone, c.not_graded_because, *c.features)
+
+
+def _score(a: r.Assessment, c: r.ChannelAssessment, s: r.Score) -> Row:
+    key = (c.channel_id, a.window_start_ns, s.model, s.version, a.code_version, a.asset_id)
+    return (*key, a.window_end_ns, s.value, s.threshold, s.learning, as_json(s.explanation))
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, dict):
+        return tuple((name, _frozen(value[name])) for name in sorted(value))
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _json(value: Any) -> Any:
+    return _frozen(msgspec.json.decode(value) if isinstance(value, str) else value)
+
+
+_SHAPES: Final[dict[str, Callable[[Any], Any]]] = {
+    "float4": struct.Struct("<f").pack,
+    "float8": struct.Struct("<d").pack,
+    "jsonb": _json,
+    "bytea": bytes,
+    "text": str,
+}
