@@ -1,5 +1,6 @@
-"""Programs that the machine must offer: where they are and whether they will do."""
+"""What the machine must offer: programs, memory; where they are and whether they will do."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -28,3 +29,8 @@ def java_version(program: str) -> int | None:
     done = subprocess.run([program, "-version"], capture_output=True, text=True, check=False, timeout=30)
     found = re.search(r'version "(?:1\.)?(\d+)', done.stderr + done.stdout)
     return int(found[1]) if found else None
+
+
+def total_memory_bytes() -> int:
+    """Return the machine's memory, bytes."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

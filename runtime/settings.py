@@ -95,8 +95,13 @@ def child_environment(additions: Mapping[str, str], settings: Settings) -> dict[
     -------
     environment : dict[str, str]
     """
-    cache = {"NUMBA_CACHE_DIR": str(settings.data_dir / "cache" / "numba")}
-    return {**os.environ, f"{PREFIX}DATA_DIR": str(settings.data_dir), **cache, **additions}
+    ours = {
+        f"{PREFIX}DATA_DIR": str(settings.data_dir.absolute()),
+        "NUMBA_CACHE_DIR": str(settings.data_dir.absolute() / "cache" / "numba"),
+        "PYTHONPATH": str(PROJECT),
+        "PYTHONSAFEPATH": "1",
+    }
+    return {**os.environ, **ours, **additions}
 
 
 def _variable(name: str) -> str:

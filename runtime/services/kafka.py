@@ -98,6 +98,10 @@ class Kafka:
         note : Callable[[str], None]
             Told what a person should know, in one line.
 
+        Returns
+        -------
+        spec : ProcessSpec
+
         Raises
         ------
         ConfigurationError

@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
-from runtime.bootstrap import find_java
+from runtime.programs import find_java
 from runtime.services.folder import ProjectFolder
 from runtime.services.jars import JarCache
 from runtime.services.kafka import Kafka

@@ -96,6 +96,7 @@ def place_for(folder: Path, account: Account | None) -> Path:
             ours.chmod(0o755)  # whatever the umask
         if inside.exists() and not place.exists():
             shutil.move(inside, place)
+        (folder / "outside").write_text(str(outside), encoding="utf-8")  # `make clean` removes it by this
     place.mkdir(exist_ok=True)
     if account is not None:
         os.chown(place, account.uid, account.gid)

@@ -70,6 +70,10 @@ class Postgres:
         note : Callable[[str], None]
             Told what a person should know, in one line.
 
+        Returns
+        -------
+        spec : ProcessSpec
+
         Raises
         ------
         ConfigurationError
