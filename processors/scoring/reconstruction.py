@@ -1,0 +1,109 @@
+"""Autoencoders in ONNX form: how badly a channel's feature vector is rebuilt is how abnormal it is.
+
+Invariants: a model that isn't what it should be (one float32 input and output of shape (rows, F), finite results) is
+refused when it is loaded; a row's score has the same bits whatever rows were scored with it: that is tested at load,
+and a model that fails the test is run row by row.
+"""
+
+import functools
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.errors import ConfigurationError
+from contracts.features import FEATURE_NAMES
+
+N_FEATURES: Final = len(FEATURE_NAMES)
+#: Robust z's are clipped to ± this, so that one wild value can't overflow a model.
+CLIP_Z: Final = 20.0
+_BATCHES: Final = (1, 5, 64)
+
+
+class Autoencoder:
+    """One loaded model.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    content : bytes
+        The ONNX file.
+
+    Raises
+    ------
+    ConfigurationError
+        If the content isn't a model, has other inputs or outputs, or gives results that aren't finite.
+    """
+
+    def __init__(self, name: str, content: bytes) -> None:
+        self._session = _session(name, content)
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        shapes = [(io.type, list(io.shape)[1:]) for io in (*inputs, *outputs)]
+        if shapes != [("tensor(float)", [N_FEATURES])] * 2:
+            raise ConfigurationError(
+                f"model {name} has inputs and outputs {shapes}; one float32 input and one output of shape "
+                f"(rows, {N_FEATURES}) are needed"
+            )
+        self._input = inputs[0].name
+        self.row_by_row = False
+        self._examine(name)
+
+    def rebuild(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the squared residual of every feature.
+
+        Parameters
+        ----------
+        z : ndarray, shape (n, F), float64
+            Robust z's; what is undefined counts as normal.
+
+        Returns
+        -------
+        squared : ndarray, shape (n, F), float64
+        """
+        known = np.where(np.isfinite(z), np.clip(z, -CLIP_Z, CLIP_Z), 0.0).astype(np.float32)
+        batches = known[:, np.newaxis] if self.row_by_row else known[np.newaxis]
+        rebuilt = np.concatenate([self._run(batch) for batch in batches])
+        return np.asarray(np.square(known - rebuilt), dtype=np.float64)
+
+    def _run(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        rebuilt: NDArray[np.float32] = self._session.run(None, {self._input: rows})[0]
+        return rebuilt.astype(np.float64)
+
+    def _examine(self, name: str) -> None:
+        probe = np.random.default_rng(20816).normal(scale=3.0, size=(max(_BATCHES), N_FEATURES))
+        probe[0], probe[1] = CLIP_Z, -CLIP_Z
+        results = [np.concatenate([self.rebuild(rows) for rows in _split(probe, size)]) for size in _BATCHES]
+        if results[0].shape != probe.shape or not np.isfinite(results[0]).all():
+            raise ConfigurationError(f"model {name} gives results that aren't finite for inputs within ±{CLIP_Z:g}")
+        self.row_by_row = any(result.tobytes() != results[0].tobytes() for result in results)
+
+
+def root_mean(squared: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the root mean of squared residuals (n, F) over the features: the score, robust standard deviations."""
+    # Row by row of a contiguous array: the order of additions doesn't depend on the number of rows.
+    return np.asarray(np.sqrt(np.ascontiguousarray(squared).mean(axis=1)), dtype=np.float64)
+
+
+@functools.lru_cache(maxsize=16)
+def load(name: str, content: bytes) -> Autoencoder:
+    """Return the model in `content`; assets that share a model share its session."""
+    return Autoencoder(name, content)
+
+
+def _split(rows: NDArray[np.float64], size: int) -> list[NDArray[np.float64]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _session(name: str, content: bytes) -> Any:
+    # Untyped, since onnxruntime publishes no types. Imported on first use: processes that never score don't pay for it.
+    import onnxruntime  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # noqa: BLE001 -- onnxruntime raises a dozen types without a common root
+        raise ConfigurationError(f"model {name} can't be loaded: {error}") from None

@@ -1,0 +1,94 @@
+"""Scoring state as bytes: versioned, plain little-endian arrays in msgpack, nothing that executes when read."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts.errors import ConfigurationError
+from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
+from processors.scoring.baseline import Regime
+from processors.scoring.calibration import Calibration
+
+_VERSION: Final = b"\x01"
+
+#: What a channel knows: its regimes in the order of last visits, and its forest's masses.
+ChannelState = tuple[dict[str, Regime], bytes | None]
+
+
+@dataclass(frozen=True, slots=True)
+class _RegimeState:
+    name: str
+    seen: int
+    #: Rows while learning; centre and scale once learnt.
+    arrays: bytes
+    learnt: bool
+    #: model → (windows, largest scores as float64)
+    calibrations: dict[str, tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    catalogue_version: int
+    channels: dict[str, tuple[list[_RegimeState], bytes | None]]
+
+
+def pack(channels: dict[str, ChannelState]) -> bytes:
+    """Return the state of all channels as bytes."""
+    packed = {
+        channel_id: ([_pack_regime(name, regime) for name, regime in regimes.items()], masses)
+        for channel_id, (regimes, masses) in channels.items()
+    }
+    return _VERSION + msgspec.msgpack.encode(_State(CATALOGUE_VERSION, packed))
+
+
+def unpack(state: bytes) -> dict[str, ChannelState]:
+    """Return what `pack` wrote; empty where the features have changed their meaning since: all is learnt anew.
+
+    Raises
+    ------
+    ConfigurationError
+        If the format is another one.
+    """
+    if state[:1] != _VERSION:
+        raise ConfigurationError(f"scoring state has format {state[:1]!r}, {_VERSION!r} expected")
+    packed = msgspec.msgpack.decode(state[1:], type=_State)
+    if packed.catalogue_version != CATALOGUE_VERSION:
+        return {}
+    return {
+        channel_id: ({regime.name: _unpack_regime(regime) for regime in regimes}, masses)
+        for channel_id, (regimes, masses) in packed.channels.items()
+    }
+
+
+def _pack_regime(name: str, regime: Regime) -> _RegimeState:
+    learnt = regime.centre is not None and regime.scale is not None
+    arrays = [regime.centre, regime.scale] if learnt else regime.rows
+    return _RegimeState(
+        name=name,
+        seen=regime.seen,
+        arrays=b"".join(_bytes(array) for array in arrays if array is not None),
+        learnt=learnt,
+        calibrations={
+            model: (calibration.count, np.array(calibration.largest, dtype="<f8").tobytes())
+            for model, calibration in regime.calibrations.items()
+        },
+    )
+
+
+def _unpack_regime(packed: _RegimeState) -> Regime:
+    rows = np.frombuffer(packed.arrays, dtype="<f4").astype(np.float32).reshape(-1, len(FEATURE_NAMES))
+    regime = Regime(seen=packed.seen)
+    if packed.learnt:
+        regime.centre, regime.scale = rows[0], rows[1]
+    else:
+        regime.rows = list(rows)
+    for model, (count, largest) in packed.calibrations.items():
+        regime.calibrations[model] = Calibration(count, np.frombuffer(largest, dtype="<f8").tolist())
+    return regime
+
+
+def _bytes(array: NDArray[np.float32]) -> bytes:
+    return array.astype("<f4").tobytes()
