@@ -1,0 +1,213 @@
+"""The envelope: where a bearing fault shows long before it moves the overall level.
+
+Each impact of a fault rings a resonance. The squared envelope of a band around that resonance repeats at the fault
+frequency, so its spectrum (SES) has lines there. The band is the one whose envelope is most impulsive (fast
+kurtogram), with one guard: the two strongest impulses of the record don't count, because an electrical transient or a
+single knock is impulsive too but repeats nothing.
+
+Bands are cut from the plain FFT and brought back by a short inverse transform: no filter, no long Hilbert transform.
+Transforms are two-dimensional, so a row's bits don't depend on the rows beside it.
+"""
+
+import itertools
+import math
+from typing import Any, Final
+
+import numba
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from contracts.errors import SignalError
+
+F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
+Real = npt.NDArray[np.floating[Any]]
+Complex = npt.NDArray[np.complexfloating[Any, Any]]
+
+#: Above the sampling rate over this, the anti-alias filter of a recorder has begun to close.
+USABLE_SHARE: Final = 2.56
+#: Below this a machine's orders rule, not resonances.
+LOWEST_HZ: Final = 500.0
+#: Bands of the kurtogram divide the usable range by these numbers,
+DIVISIONS: Final = (1, 2, 3, 4, 6, 8, 12, 16)
+#: but are never narrower than this: three harmonics of an inner race at 3000 rpm need it.
+NARROWEST_HZ: Final = 1000.0
+#: A band of fewer bins has no envelope worth the name.
+_FEWEST_BINS: Final = 8
+#: The strongest impulses that don't count; what is left must still be impulsive.
+_IGNORED_IMPULSES: Final = 2
+#: A band's kurtosis must stand this many standard deviations over that of noise.
+_SIGNIFICANT: Final = 4.0
+
+
+def squared_envelope(spectrum: Complex, n_samples: int, first: int, last: int) -> Real:
+    """Return the squared envelope of a band.
+
+    Parameters
+    ----------
+    spectrum : ndarray, shape (n_channels, n_samples // 2 + 1), complex
+        Plain one-sided FFT of the signals.
+    n_samples : int
+        Length of the signals.
+    first, last : int
+        The band's bins, the last one excluded.
+
+    Returns
+    -------
+    squared : ndarray, shape (n_channels, m)
+        Squared envelope in the signals' unit squared, over the same time span, at m >= 2·(last - first) points.
+    """
+    width = last - first
+    length = int(scipy.fft.next_fast_len(2 * width))
+    padded = np.zeros((spectrum.shape[0], length), spectrum.dtype)
+    np.multiply(spectrum[:, first:last], spectrum.real.dtype.type(2.0 / n_samples), out=padded[:, :width])
+    wave = scipy.fft.ifft(padded, axis=1, norm="forward", overwrite_x=True)
+    squared: Real = wave.real**2 + wave.imag**2
+    return squared
+
+
+def envelope_spectrum(squared: Real) -> Real:
+    """Return the amplitude (peak) spectrum of squared envelopes, mean removed, Hann window.
+
+    Parameters
+    ----------
+    squared : ndarray, shape (n_channels, m)
+        Squared envelopes.
+
+    Returns
+    -------
+    amplitudes : ndarray, shape (n_channels, m // 2 + 1)
+        Amplitudes in the squared envelopes' unit; bin k lies at k over the time span.
+    """
+    length = squared.shape[1]
+    centred = squared - squared.mean(axis=1, keepdims=True)
+    raw = scipy.fft.rfft(centred, axis=1)
+    # the Hann window, applied to the bins
+    shaped = raw.copy()
+    shaped[:, 1:-1] -= raw.real.dtype.type(0.5) * (raw[:, :-2] + raw[:, 2:])
+    shaped[:, 0] = 0.0
+    shaped[:, -1] = 0.0
+    # not np.abs: its vectorised hypotenuse may round differently at the end of an array
+    amplitudes: Real = np.sqrt(shaped.real**2 + shaped.imag**2) * raw.real.dtype.type(2.0 / length)
+    return amplitudes
+
+
+@numba.njit(cache=True)
+def guarded_kurtosis(squared: Real, ignored: int, out: F64) -> None:
+    """Fill `out` (n_rows,) with each row's spectral kurtosis without its `ignored` strongest impulses.
+
+    The kurtosis of a complex envelope is ⟨|z|⁴⟩/⟨|z|²⟩² - 2: 0 for noise, -1 for a steady line. An impulse is the
+    stretch around a maximum that lies above the row's mean.
+    """
+    n_rows, n = squared.shape
+    kept = np.empty(n, np.bool_)
+    for r in range(n_rows):
+        e = squared[r]
+        mean = 0.0
+        for i in range(n):
+            mean += e[i]
+            kept[i] = True
+        mean /= n
+        for _ in range(ignored):
+            top = -1
+            for i in range(n):
+                if kept[i] and (top < 0 or e[i] > e[top]):
+                    top = i
+            if top < 0:
+                break
+            kept[top] = False
+            i = top - 1
+            while i >= 0 and e[i] > mean:
+                kept[i] = False
+                i -= 1
+            i = top + 1
+            while i < n and e[i] > mean:
+                kept[i] = False
+                i += 1
+        count = 0
+        second = 0.0
+        fourth = 0.0
+        for i in range(n):
+            if kept[i]:
+                v = np.float64(e[i])
+                count += 1
+                second += v
+                fourth += v * v
+        out[r] = fourth * count / (second * second) - 2.0 if second > 0.0 else -2.0
+
+
+def kurtogram_bands(sampling_rate_hz: float) -> list[tuple[float, float]]:
+    """Return the bands (Hz) the kurtogram looks at, the whole usable range first.
+
+    Examples
+    --------
+    >>> kurtogram_bands(12800.0)[:3]
+    [(500.0, 5000.0), (500.0, 2500.0), (2500.0, 5000.0)]
+    """
+    top = sampling_rate_hz / USABLE_SHARE
+    lowest = min(LOWEST_HZ, 0.1 * top)
+    bands = []
+    for division in DIVISIONS:
+        width = top / division
+        if division > 1 and width < min(NARROWEST_HZ, top / 4):
+            break
+        edges = [max(lowest, i * width) for i in range(division + 1)]
+        bands += [(low, high) for low, high in itertools.pairwise(edges) if high - low >= 0.5 * width]
+    return bands
+
+
+def choose_bands(samples_g: F32, sampling_rate_hz: float) -> F64:
+    """Return the demodulation band of each channel: the most impulsive one, two impulses ignored.
+
+    Where no band is more impulsive than noise, it is the whole usable range.
+
+    J. Antoni, "Fast computation of the kurtogram for the detection of transient faults", MSSP 21 (2007), 108-124.
+
+    Parameters
+    ----------
+    samples_g : ndarray, shape (n_channels, n_samples), float32
+        Acceleration, g.
+    sampling_rate_hz : float
+        Sampling rate.
+
+    Returns
+    -------
+    bands_hz : ndarray, shape (n_channels, 2)
+        Lower and upper edge of each channel's band, Hz.
+
+    Raises
+    ------
+    SignalError
+        If the shape or the sampling rate is unusable.
+    """
+    if samples_g.ndim != 2 or samples_g.shape[1] < 2:
+        raise SignalError(f"signals of shape {samples_g.shape}; (channels, at least 2 samples) needed")
+    if not 0 < sampling_rate_hz < math.inf:
+        raise SignalError(f"sampling rate {sampling_rate_hz} Hz; a positive number needed")
+    n = samples_g.shape[1]
+    spectrum = scipy.fft.rfft(samples_g, axis=1)
+    bands = kurtogram_bands(sampling_rate_hz)
+    scores = np.stack([_impulsiveness(spectrum, n, sampling_rate_hz / n, band) for band in bands], axis=1)
+    best = np.argmax(scores, axis=1)
+    best[~(scores.max(axis=1) > 0.0)] = 0
+    chosen: F64 = np.array(bands)[best]
+    return chosen
+
+
+def _impulsiveness(spectrum: Complex, n: int, bin_hz: float, band: tuple[float, float]) -> F64:
+    """Return by how much each channel's guarded kurtosis in a band exceeds that of noise; negative for noise."""
+    first, last = band_bins(band[0], band[1], bin_hz, n)
+    out = np.full(spectrum.shape[0], -np.inf)
+    if last - first < _FEWEST_BINS:
+        return out
+    guarded_kurtosis(squared_envelope(spectrum, n, first, last), _IGNORED_IMPULSES, out)
+    out[~np.isfinite(out)] = -np.inf
+    excess: F64 = out - _SIGNIFICANT * 2.0 / math.sqrt(last - first)
+    return excess
+
+
+def band_bins(low_hz: float, high_hz: float, bin_hz: float, n_samples: int) -> tuple[int, int]:
+    """Return the bins of a band (last one excluded) that lie between offset and Nyquist frequency; maybe none."""
+    first = max(1, round(low_hz / bin_hz))
+    return first, max(first, min((n_samples + 1) // 2, round(high_hz / bin_hz)))
