@@ -6,14 +6,20 @@ One `Database` (a connection pool) carries four small classes, each the whole of
 can be compared exactly.
 """
 
+from adapters.timescale.assets import AssetRegistry
 from adapters.timescale.database import Database
+from adapters.timescale.deliveries import DeliveryQueue
 from adapters.timescale.history import read_history
 from adapters.timescale.migrate import migrate
 from adapters.timescale.partitions import PartitionStore
+from adapters.timescale.reader import HistoryReader
 from adapters.timescale.rows import canonical_rows, canonical_transitions
 
 __all__ = [
+    "AssetRegistry",
     "Database",
+    "DeliveryQueue",
+    "HistoryReader",
     "PartitionStore",
     "canonical_rows",
     "canonical_transitions",

@@ -12,7 +12,7 @@ from typing import Any, Final, LiteralString
 
 import psycopg
 import psycopg_pool
-from psycopg import conninfo
+from psycopg import conninfo, sql
 from psycopg.rows import DictRow, TupleRow, dict_row
 
 from contracts.errors import ConfigurationError, Unavailable
@@ -98,7 +98,7 @@ class Database:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise self._unavailable(error) from None
 
-    async def rows(self, query: LiteralString, **parameters: Any) -> list[DictRow]:
+    async def rows(self, query: LiteralString | sql.Composed, **parameters: Any) -> list[DictRow]:
         """Run one query in a transaction of its own and return its rows as mappings."""
         async with self.transaction() as connection, connection.cursor(row_factory=dict_row) as cursor:
             await cursor.execute(query, parameters)
@@ -108,21 +108,6 @@ class Database:
         """Run one statement in a transaction of its own."""
         async with self.transaction() as connection:
             await connection.execute(query, parameters)
-
-    @asynccontextmanager
-    async def listening(self, channel: LiteralString) -> AsyncIterator[Connection]:
-        """Lend a connection outside a transaction that listens to `channel`, for ``notifies``."""
-        try:
-            async with self._pool.connection() as connection:
-                await connection.set_autocommit(True)
-                try:
-                    await connection.execute(f"LISTEN {channel}")
-                    yield connection
-                finally:
-                    await connection.execute("UNLISTEN *")
-                    await connection.set_autocommit(False)
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise self._unavailable(error) from None
 
     def _unavailable(self, error: psycopg.Error) -> Unavailable:
         return unavailable(error, self._settings)

@@ -57,3 +57,9 @@ async def read_history(
                 await cursor.execute(query, (wanted, wanted))
                 async for row in cursor:
                     yield (table.name, *shape(row))
+
+
+async def applied_offsets(database: Database) -> dict[tuple[str, int], int]:
+    """Return the last offset whose results are stored, by (topic, partition)."""
+    rows = await database.rows("SELECT topic, partition, applied_offset FROM checkpoint")
+    return {(row["topic"], row["partition"]): row["applied_offset"] for row in rows}

@@ -51,14 +51,15 @@ ASSESSMENT: Final = Table(
     _columns("asset_id text, window_start_ns int8, code_version text"),
     _columns(
         "assessment_id text, site_id text, window_end_ns int8, sampling_rate_hz float8, n_samples int8, partial bool,"
-        " speed_rpm float8, regime text, catalogue_version int4, configuration_version text, zone text, diagnoses jsonb"
+        " speed_rpm float8, regime text, catalogue_version int4, configuration_version text, zone text,"
+        " channel_ids text[], diagnoses jsonb"
     ),
     "window_start_ns",
 )
 FEATURE: Final = Table(
     "feature",
     _columns("channel_id text, window_start_ns int8, code_version text, asset_id text"),
-    _columns("point_id text, channel_index int4, window_end_ns int8, partial bool, zone text, not_graded_because text")
+    _columns("point_id text, window_end_ns int8, partial bool, zone text, not_graded_because text")
     | dict.fromkeys(FEATURE_NAMES, "float4"),
     "window_start_ns",
 )
@@ -122,8 +123,8 @@ def flatten(rows: HistoryRows) -> dict[str, list[Row]]:
     """
     assessments = rows.assessments
     return {
-        "assessment": [_of(ASSESSMENT, a, diagnoses=as_json(a.diagnoses)) for a in assessments],
-        "feature": [_feature(a, i, c) for a in assessments for i, c in enumerate(a.channels)],
+        "assessment": [_assessment(a) for a in assessments],
+        "feature": [_feature(a, c) for a in assessments for c in a.channels],
         "score": [_score(a, c, s) for a in assessments for c in a.channels for s in c.scores],
         "reading": [_of(READING, stored.reading, asset_id=stored.asset_id) for stored in rows.readings],
         "waveform": [_of(WAVEFORM, waveform) for waveform in rows.waveforms],
@@ -218,9 +219,13 @@ def _transition(transition: r.AlarmTransition) -> Row:
     return _of(ALARM_HISTORY, transition, evidence=as_json(transition.evidence))
 
 
-def _feature(a: r.Assessment, index: int, c: r.ChannelAssessment) -> Row:
+def _assessment(a: r.Assessment) -> Row:
+    return _of(ASSESSMENT, a, channel_ids=[c.channel_id for c in a.channels], diagnoses=as_json(a.diagnoses))
+
+
+def _feature(a: r.Assessment, c: r.ChannelAssessment) -> Row:
     key = (c.channel_id, a.window_start_ns, a.code_version, a.asset_id)
-    return (*key, c.point_id, index, a.window_end_ns, a.partial, c.zone, c.not_graded_because, *c.features)
+    return (*key, c.point_id, a.window_end_ns, a.partial, c.zone, c.not_graded_because, *c.features)
 
 
 def _score(a: r.Assessment, c: r.ChannelAssessment, s: r.Score) -> Row:
@@ -245,5 +250,6 @@ _SHAPES: Final[dict[str, Callable[[Any], Any]]] = {
     "float8": struct.Struct("<d").pack,
     "jsonb": _json,
     "bytea": bytes,
+    "text[]": tuple,
     "text": str,
 }

@@ -1,11 +1,12 @@
 -- How a time series is kept: a hypertable where the server offers TimescaleDB, native partitions of one day where it
 -- does not. Either way it has the same name, columns and queries.
 
--- CREATE EXTENSION would end the connection where the library isn't preloaded; its loader's setting tells that it is.
+-- CREATE EXTENSION would end the connection where the library isn't preloaded; its loader's setting tells that it is (and
+-- a database whose setting is on stays with native partitions).
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_available_extensions WHERE name = 'timescaledb')
-        AND current_setting('timescaledb.disable_load', true) IS NOT NULL
+        AND current_setting('timescaledb.disable_load', true) = 'off'
     THEN
         CREATE EXTENSION IF NOT EXISTS timescaledb;
     END IF;

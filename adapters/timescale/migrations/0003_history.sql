@@ -17,6 +17,7 @@ CREATE TABLE assessment (
     catalogue_version integer NOT NULL,
     configuration_version text NOT NULL,
     zone text,
+    channel_ids text[] NOT NULL,
     diagnoses jsonb NOT NULL,
     stored_at timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (asset_id, window_start_ns, code_version)
@@ -30,7 +31,6 @@ CREATE TABLE feature (
     code_version text NOT NULL,
     asset_id text NOT NULL,
     point_id text NOT NULL,
-    channel_index integer NOT NULL,
     window_end_ns bigint NOT NULL,
     partial boolean NOT NULL,
     zone text,

@@ -96,11 +96,3 @@ CREATE TABLE outbox (
     transition_id text NOT NULL UNIQUE REFERENCES alarm_history (transition_id),
     PRIMARY KEY (topic, partition, sequence)
 );
-
-CREATE FUNCTION faultline_notify_alarms() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    PERFORM pg_notify('alarm_history', '');
-    RETURN NULL;
-END $$;
-CREATE TRIGGER alarm_history_changed AFTER INSERT ON alarm_history
-    FOR EACH STATEMENT EXECUTE FUNCTION faultline_notify_alarms();
