@@ -1,0 +1,227 @@
+"""One asset: its channel groups, conditions and configuration, from measurements to conditions.
+
+Invariants: nothing changes when a record is refused; everything that outlives a record is in ``snapshot``.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from contracts import ports
+from contracts import records as r
+from contracts.assets import AssetConfiguration
+from contracts.errors import BadRecord, Reason
+from contracts.features import CATALOGUE_VERSION
+from contracts.identifiers import stable_id
+from processors import CODE_VERSION
+from processors.conditions import ConditionLogic
+from processors.group import ChannelGroup, GroupState, GroupWindow
+
+STATE_VERSION: Final = 1
+#: A speed reading serves windows that end at most this much later (ns).
+_SPEED_AGE_NS: Final = 10_000_000_000
+
+
+class _AssetState(msgspec.Struct, array_like=True):
+    version: int
+    config: AssetConfiguration
+    config_version: str
+    conditions: bytes
+    groups: list[GroupState]
+    speed_at_ns: int
+    speed_rpm: float | None
+
+
+class AssetPipeline:
+    """The condition state of one asset; made by ``build`` or ``resume``."""
+
+    def __init__(self, config: AssetConfiguration, version: str, conditions: ConditionLogic) -> None:
+        self._config = config
+        self._version = version
+        self._conditions = conditions
+        self._groups: dict[tuple[str, ...], ChannelGroup] = {}
+        self._speed: tuple[int, float | None] = (0, None)
+        self._models: ports.ModelStore
+
+    @classmethod
+    def build(cls, config: AssetConfiguration, version: str, models: ports.ModelStore) -> "AssetPipeline":
+        """Return an asset that has seen nothing yet."""
+        asset = cls(config, version, ConditionLogic.build(config, None))
+        asset._models = models
+        return asset
+
+    @classmethod
+    def resume(cls, state: bytes, models: ports.ModelStore) -> "AssetPipeline":
+        """Return the asset as it was when `state` was taken, its windows still to be refilled."""
+        saved = msgspec.msgpack.decode(state, type=_AssetState)
+        if saved.version != STATE_VERSION:
+            raise BadRecord(Reason.INTERNAL, f"asset state version {saved.version}, {STATE_VERSION} expected")
+        asset = cls(saved.config, saved.config_version, ConditionLogic.build(saved.config, saved.conditions))
+        asset._models = models
+        asset._speed = (saved.speed_at_ns, saved.speed_rpm)
+        for group in saved.groups:
+            resumed = ChannelGroup.resume(saved.config, group, models)
+            asset._groups[resumed.channel_ids] = resumed
+        return asset
+
+    def snapshot(self) -> bytes:
+        """Return the state: no samples, but the offsets they lie at."""
+        return msgspec.msgpack.encode(
+            _AssetState(
+                STATE_VERSION,
+                self._config,
+                self._version,
+                self._conditions.snapshot(),
+                [group.snapshot() for group in self._groups.values()],
+                *self._speed,
+            )
+        )
+
+    def activate(
+        self, config: AssetConfiguration, version: str, models: ports.ModelStore, results: ports.HistoryRows
+    ) -> None:
+        """Put a configuration into force; open windows are closed under the old one."""
+        if version == self._version:
+            return
+        for group in self._groups.values():
+            self._assess(group, group.close(), results)
+        self._config, self._version, self._models = config, version, models
+        self._conditions.reconfigure(config)
+        self._groups.clear()
+
+    # --- measurements -------------------------------------------------------------------------------------------------
+
+    def measure(
+        self,
+        offset: int,
+        record: r.AcquisitionBlock | r.ReadingBatch | r.MachineEvent,
+        results: ports.HistoryRows,
+    ) -> None:
+        """Take a valid record of this asset; add what follows from it to `results`.
+
+        Raises
+        ------
+        BadRecord
+            ``unknown_channel`` or ``unit_mismatch`` where the configuration says otherwise.
+        """
+        if isinstance(record, r.AcquisitionBlock):
+            group = self._group(record, results)
+            self._assess(group, group.push(offset, record), results)
+            self._report_gaps(group, results)
+        elif isinstance(record, r.ReadingBatch):
+            self._read(record, results)
+        else:
+            results.events.append(record)
+
+    def _group(self, block: r.AcquisitionBlock, results: ports.HistoryRows) -> ChannelGroup:
+        key = tuple(channel.channel_id for channel in block.channels)
+        group = self._groups.get(key)
+        if group is None or not group.fits(block):
+            fresh = ChannelGroup.build(self._config, block, self._models)
+            if group is not None:
+                self._assess(group, group.close(), results)
+            group = self._groups[key] = fresh
+        return group
+
+    def _read(self, batch: r.ReadingBatch, results: ports.HistoryRows) -> None:
+        known = {channel.channel_id: channel for point in self._config.points for channel in point.channels}
+        for reading in batch.readings:
+            channel = known.get(reading.channel_id)
+            if channel is None:
+                raise BadRecord(Reason.UNKNOWN_CHANNEL, f"{reading.channel_id!r} is no channel of {batch.asset_id!r}")
+            if channel.quantity != reading.quantity:
+                raise BadRecord(
+                    Reason.UNIT_MISMATCH, f"{reading.channel_id!r}: {reading.quantity}, configured {channel.quantity}"
+                )
+        for reading in batch.readings:
+            results.readings.append(ports.StoredReading(asset_id=batch.asset_id, reading=reading))
+            usable = reading.quality is r.Quality.GOOD and reading.quantity == "speed"
+            if usable and reading.at_ns >= self._speed[0]:
+                self._speed = (reading.at_ns, reading.value)
+
+    def tick(self, at_ns: int, unobserved_ns: int, results: ports.HistoryRows) -> bool:
+        """Take the partition's clock; return whether any state changed.
+
+        ``unobserved_ns`` is how long nobody kept the clock before this tick.
+        """
+        changed = False
+        silent_s: float | None = None
+        for group in self._groups.values():
+            before = group.idle_since_ns
+            self._assess(group, group.tick(at_ns, unobserved_ns), results)
+            self._report_gaps(group, results)
+            changed = changed or group.idle_since_ns != before or group.closed_by_tick
+            idle_s = (at_ns - (group.idle_since_ns or at_ns)) / 1e9
+            silent_s = idle_s if silent_s is None else min(silent_s, idle_s)
+        conditions = self._conditions.tick(at_ns, silent_s)
+        results.conditions.extend(conditions)
+        return changed or bool(conditions)
+
+    # --- from windows to conditions -----------------------------------------------------------------------------------
+
+    def _assess(self, group: ChannelGroup, windows: Sequence[GroupWindow], results: ports.HistoryRows) -> None:
+        for window in windows:
+            assessment = self._assessment(group, window)
+            raised = self._conditions.update(assessment)
+            results.assessments.append(assessment)
+            results.conditions.extend(raised)
+            results.waveforms.extend(group.waveforms(self._config.asset_id, window, raised))
+
+    def _assessment(self, group: ChannelGroup, window: GroupWindow) -> r.Assessment:
+        speed_rpm = window.speed_rpm
+        if speed_rpm is None and 0 <= window.end_ns - self._speed[0] <= _SPEED_AGE_NS:
+            speed_rpm = self._speed[1]
+        judged = group.judge(window, speed_rpm, self._conditions.suspected)
+        zones = [channel.zone for channel in judged.channels if channel.zone is not None]
+        config = self._config
+        return r.Assessment(
+            assessment_id=stable_id(
+                "asm", config.asset_id, group.name, window.start_ns, window.end_ns, CODE_VERSION, self._version
+            ),
+            asset_id=config.asset_id,
+            site_id=config.site_id,
+            window_start_ns=window.start_ns,
+            window_end_ns=window.end_ns,
+            sampling_rate_hz=group.sampling_rate_hz,
+            n_samples=window.samples_g.shape[1],
+            partial=window.partial,
+            speed_rpm=speed_rpm,
+            regime=judged.regime,
+            catalogue_version=CATALOGUE_VERSION,
+            code_version=CODE_VERSION,
+            configuration_version=self._version,
+            channels=judged.channels,
+            diagnoses=judged.diagnoses,
+            zone=max(zones, default=None),
+        )
+
+    def _report_gaps(self, group: ChannelGroup, results: ports.HistoryRows) -> None:
+        for hole in group.take_holes():
+            results.gaps.append(
+                ports.Gap(
+                    asset_id=self._config.asset_id,
+                    channel_group=group.name,
+                    from_ns=hole.from_ns,
+                    to_ns=hole.to_ns,
+                    cause=hole.cause,
+                )
+            )
+
+    # --- recovery -----------------------------------------------------------------------------------------------------
+
+    def oldest_offset(self) -> int | None:
+        """Return the oldest offset whose samples an open window still needs."""
+        offsets = [oldest for group in self._groups.values() if (oldest := group.oldest_offset()) is not None]
+        return min(offsets, default=None)
+
+    def refill(self, offset: int, block: r.AcquisitionBlock) -> None:
+        """Put the samples of `block` back where the open windows need them."""
+        group = self._groups.get(tuple(channel.channel_id for channel in block.channels))
+        if group is not None:
+            group.refill(offset, block)
+
+    def end_refill(self) -> None:
+        """Drop what the log no longer holds."""
+        for group in self._groups.values():
+            group.end_refill()

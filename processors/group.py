@@ -1,0 +1,344 @@
+"""A channel group: the channels that one device samples together, from blocks to judged windows.
+
+The group keeps its windows, demodulation bands and scorers. Arrays stay two-dimensional (channels × samples), so a
+channel's bits don't depend on its neighbours.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from contracts import ports
+from contracts import records as r
+from contracts.assets import AssetConfiguration, MeasurementPoint
+from contracts.errors import BadRecord, ConfigurationError, Reason
+from contracts.features import FEATURE_INDEX
+from contracts.units import factor_to_canonical
+from processors.bearings import bearing
+from processors.diagnosis import diagnose
+from processors.features import FeatureEngine, choose_bands
+from processors.regime import STOPPED, regime_of
+from processors.scoring import AssetScoring
+from processors.severity import grade
+from processors.window import Hole, SampleWindows, Window, WindowState
+
+Samples = NDArray[np.float32]
+
+#: The demodulation band is chosen anew every so many windows, and when the regime changes.
+BAND_WINDOWS: Final = 60
+#: One waveform of a channel is kept every so many windows, and whenever a condition is raised.
+WAVEFORM_WINDOWS: Final = 60
+#: Blocks and snapshots carry little-endian float32.
+_WIRE: Final = np.dtype("<f4")
+
+
+class GroupState(msgspec.Struct, array_like=True):
+    """What a snapshot holds of a group."""
+
+    channels: list[tuple[str, str, str]]
+    windows: WindowState
+    bands_hz: list[list[float]] | None
+    band_age: int
+    regime: str
+    count: int
+    scoring: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class GroupWindow:
+    """One window in canonical units; ``number`` counts the group's windows."""
+
+    start_ns: int
+    end_ns: int
+    samples_g: Samples
+    speed_rpm: float | None
+    load_ratio: float | None
+    partial: bool
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What a window says: features, zones and scores per channel, and what is probably wrong."""
+
+    regime: str
+    channels: tuple[r.ChannelAssessment, ...]
+    diagnoses: tuple[r.Diagnosis, ...]
+
+
+class ChannelGroup:
+    """Windows, features and scores of channels that are sampled together.
+
+    Parameters
+    ----------
+    config : AssetConfiguration
+        The asset in force.
+    channels : sequence of BlockChannel
+        The group's channels, in the order of the block.
+    windows : SampleWindows
+        Fresh or resumed.
+    models : ModelStore
+        Where the scoring models come from.
+    scoring_state : bytes or None
+        A scorer's snapshot to go on from.
+    """
+
+    def __init__(
+        self,
+        config: AssetConfiguration,
+        channels: Sequence[r.BlockChannel],
+        windows: SampleWindows,
+        models: ports.ModelStore,
+        scoring_state: bytes | None = None,
+    ) -> None:
+        self.channels = tuple(channels)
+        self.channel_ids = tuple(channel.channel_id for channel in channels)
+        self.name = "+".join(self.channel_ids)
+        self.closed_by_tick = False
+        self._config = config
+        self._points = [_point_of(config, channel) for channel in channels]
+        self._geometries = [bearing(p.bearing) if p.bearing else None for p in self._points]
+        self._factors = np.array(
+            [[factor_to_canonical(c.quantity, c.unit)] for c in channels], dtype=np.float32
+        )  # a column, so that it scales rows
+        self._windows = windows
+        self._engines: dict[int, FeatureEngine] = {}
+        self._bands_hz: NDArray[np.float64] | None = None
+        self._band_age = 0
+        self._regime = ""
+        self._count = 0
+        self._scoring = AssetScoring.build(config, self.channel_ids, _load(config, models), scoring_state)
+
+    @classmethod
+    def build(cls, config: AssetConfiguration, block: r.AcquisitionBlock, models: ports.ModelStore) -> "ChannelGroup":
+        """Return a group for the channels of `block`."""
+        windows = SampleWindows(config.window, len(block.channels), block.sampling_rate_hz)
+        return cls(config, block.channels, windows, models)
+
+    @classmethod
+    def resume(cls, config: AssetConfiguration, state: GroupState, models: ports.ModelStore) -> "ChannelGroup":
+        """Return the group as it was when `state` was taken."""
+        channels = [r.BlockChannel(channel_id=i, quantity=q, unit=u) for i, q, u in state.channels]
+        windows = SampleWindows.resume(config.window, len(channels), state.windows)
+        group = cls(config, channels, windows, models, state.scoring)
+        group._bands_hz = None if state.bands_hz is None else np.array(state.bands_hz, dtype=np.float64)
+        group._band_age, group._regime, group._count = state.band_age, state.regime, state.count
+        return group
+
+    def snapshot(self) -> GroupState:
+        """Return the state without samples."""
+        return GroupState(
+            [(c.channel_id, c.quantity, c.unit) for c in self.channels],
+            self._windows.snapshot(),
+            None if self._bands_hz is None else self._bands_hz.tolist(),
+            self._band_age,
+            self._regime,
+            self._count,
+            self._scoring.snapshot(),
+        )
+
+    def fits(self, block: r.AcquisitionBlock) -> bool:
+        """Return whether `block` has this group's channels, units and sampling rate."""
+        return block.channels == self.channels and block.sampling_rate_hz == self.sampling_rate_hz
+
+    @property
+    def sampling_rate_hz(self) -> float:
+        """Sampling rate, Hz."""
+        return self._windows.sampling_rate_hz
+
+    @property
+    def idle_since_ns(self) -> int | None:
+        """The first tick after the newest block."""
+        return self._windows.idle_since_ns
+
+    # --- windows ------------------------------------------------------------------------------------------------------
+
+    def push(self, offset: int, block: r.AcquisitionBlock) -> list[GroupWindow]:
+        """Take a block; return the windows that are complete now."""
+        return self._scaled(self._windows.push(offset, block, _samples_of(block)))
+
+    def tick(self, at_ns: int, unobserved_ns: int) -> list[GroupWindow]:
+        """Take the partition's clock; return the windows it closes."""
+        open_before = self._windows.oldest_offset()
+        windows = self._scaled(self._windows.tick(at_ns, unobserved_ns))
+        self.closed_by_tick = self._windows.oldest_offset() != open_before
+        return windows
+
+    def close(self) -> list[GroupWindow]:
+        """End the run; return what is left as a partial window."""
+        return self._scaled(self._windows.close())
+
+    def take_holes(self) -> list[Hole]:
+        """Return the holes found since the last call."""
+        holes = list(self._windows.holes)
+        self._windows.holes.clear()
+        return holes
+
+    def _scaled(self, windows: Iterable[Window]) -> list[GroupWindow]:
+        scaled = []
+        for window in windows:
+            self._count += 1
+            scaled.append(
+                GroupWindow(
+                    window.start_ns,
+                    window.end_ns,
+                    window.samples * self._factors,
+                    window.speed_rpm,
+                    window.load_ratio,
+                    window.partial,
+                    self._count,
+                )
+            )
+        return scaled
+
+    # --- judging ------------------------------------------------------------------------------------------------------
+
+    def judge(self, window: GroupWindow, speed_rpm: float | None, suspected: Callable[[str], bool]) -> Judgement:
+        """Return features, zones, diagnoses and scores of a window.
+
+        Parameters
+        ----------
+        window : GroupWindow
+            The window.
+        speed_rpm : float or None
+            Shaft speed, rpm; without it no fault frequency is looked for.
+        suspected : callable
+            Tells of a point id whether a fault is suspected there: learning then stands still.
+        """
+        regime = regime_of(speed_rpm, window.load_ratio, self._config.drive_train.nominal_speed_rpm)
+        bands_hz = self._bands(window, regime)
+        engine = self._engine(window.samples_g.shape[1])
+        block = engine.compute(window.samples_g, speed_rpm, bands_hz)
+        diagnoses: list[r.Diagnosis] = []
+        learn = np.zeros(len(self.channels), dtype=np.bool_)
+        for row, point in enumerate(self._points):
+            found = diagnose(
+                point,
+                self.channel_ids[row],
+                block.values[row],
+                block.families[row],
+                block.health[row],
+                speed_rpm,
+                self._config.rules,
+            )
+            if found is not None:
+                diagnoses.append(found)
+            steady = not window.partial and regime != STOPPED
+            learn[row] = steady and found is None and not suspected(point.point_id)
+        scores = self._scoring.score(block.values, regime, learn)
+        channels = tuple(self._assessed(row, block.values[row], scores[row]) for row in range(len(self.channels)))
+        return Judgement(regime, channels, tuple(diagnoses))
+
+    def _assessed(self, row: int, values: NDArray[np.float32], scores: tuple[r.Score, ...]) -> r.ChannelAssessment:
+        features = tuple(None if math.isnan(value) else value for value in values.tolist())
+        graded = grade(
+            features[FEATURE_INDEX["velocity_rms_mm_s"]],
+            features[FEATURE_INDEX["displacement_rms_um"]],
+            self._config.machine_group,
+            self._config.support,
+        )
+        return r.ChannelAssessment(
+            channel_id=self.channel_ids[row],
+            point_id=self._points[row].point_id,
+            features=features,
+            zone=graded.zone,
+            not_graded_because=graded.not_graded_because,
+            scores=scores,
+        )
+
+    def _bands(self, window: GroupWindow, regime: str) -> NDArray[np.float64]:
+        if self._bands_hz is None or regime != self._regime or self._band_age >= BAND_WINDOWS:
+            self._bands_hz = np.asarray(choose_bands(window.samples_g, self.sampling_rate_hz), dtype=np.float64)
+            self._band_age = 0
+        self._band_age += 1
+        self._regime = regime
+        return self._bands_hz
+
+    def _engine(self, n_samples: int) -> FeatureEngine:
+        engine = self._engines.get(n_samples)
+        if engine is None:
+            engine = FeatureEngine(len(self.channels), n_samples, self.sampling_rate_hz, self._geometries)
+            self._engines[n_samples] = engine
+        return engine
+
+    def waveforms(
+        self, asset_id: str, window: GroupWindow, raised: Sequence[r.Condition]
+    ) -> list[ports.WaveformSnapshot]:
+        """Return the waveforms to keep: the first, one every ``WAVEFORM_WINDOWS``, and those of new conditions."""
+        points = {c.point_id for c in raised if c.state is r.ConditionState.RAISED}
+        every = window.number % WAVEFORM_WINDOWS == 1
+        return [
+            ports.WaveformSnapshot(
+                channel_id=channel.channel_id,
+                asset_id=asset_id,
+                start_ns=window.start_ns,
+                sampling_rate_hz=self.sampling_rate_hz,
+                unit="g",
+                speed_rpm=window.speed_rpm,
+                samples=window.samples_g[row].astype(_WIRE, copy=False).tobytes(),
+            )
+            for row, channel in enumerate(self.channels)
+            if every or self._points[row].point_id in points
+        ]
+
+    # --- recovery -----------------------------------------------------------------------------------------------------
+
+    def oldest_offset(self) -> int | None:
+        """Return the oldest offset whose samples are still needed."""
+        return self._windows.oldest_offset()
+
+    def refill(self, offset: int, block: r.AcquisitionBlock) -> None:
+        """Put back the samples of `block`."""
+        if self.fits(block):
+            self._windows.refill(offset, _samples_of(block))
+
+    def end_refill(self) -> None:
+        """Drop what the log no longer holds."""
+        self._windows.end_refill()
+
+
+def _samples_of(block: r.AcquisitionBlock) -> Samples:
+    flat: NDArray[Any] = np.frombuffer(block.samples, dtype=_WIRE)
+    return flat.reshape(len(block.channels), block.n_samples)
+
+
+def _point_of(config: AssetConfiguration, channel: r.BlockChannel) -> MeasurementPoint:
+    for point in config.points:
+        for known in point.channels:
+            if known.channel_id == channel.channel_id:
+                if known.quantity != channel.quantity:
+                    raise BadRecord(
+                        Reason.UNIT_MISMATCH, f"{channel.channel_id!r}: {channel.quantity}, not {known.quantity}"
+                    )
+                if channel.quantity != "acceleration":
+                    raise BadRecord(
+                        Reason.UNIT_MISMATCH, f"{channel.channel_id!r}: waveforms of {channel.quantity} aren't analysed"
+                    )
+                return point
+    raise BadRecord(Reason.UNKNOWN_CHANNEL, f"{channel.channel_id!r} is no channel of {config.asset_id!r}")
+
+
+def _load(config: AssetConfiguration, models: ports.ModelStore) -> dict[str, bytes]:
+    return {f"{m.name}@{m.version}": models.load(m.name, m.version, m.sha256) for m in config.models}
+
+
+def check_configuration(config: AssetConfiguration, models: ports.ModelStore) -> None:
+    """Refuse a configuration that couldn't be worked with.
+
+    Raises
+    ------
+    BadRecord
+        ``bad_activation`` where a bearing or a model isn't known.
+    """
+    try:
+        for point in config.points:
+            if point.bearing:
+                bearing(point.bearing)
+        AssetScoring.build(config, (), _load(config, models), None)
+    except ConfigurationError as error:
+        raise BadRecord(Reason.BAD_ACTIVATION, str(error)) from None

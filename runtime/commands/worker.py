@@ -1,0 +1,78 @@
+"""``faultline worker``: one stream worker against the services of the environment."""
+
+import asyncio
+import os
+import socket
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import faust
+import typer
+import uvloop
+
+from adapters.kafka import KafkaSink
+from adapters.models import ModelFolder
+from adapters.notify.message import webhook_message
+from adapters.timescale import Database, DeliveryQueue, PartitionStore
+from contracts.errors import ConfigurationError
+from processors.features import warm_up
+from runtime.clock import SystemClock
+from runtime.registry import codec_for
+from runtime.settings import Settings, load_settings
+from streams.app import StreamParts, build_app
+
+
+def worker(
+    *,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Written once partitions are owned; for supervisors that wait.")
+    ] = None,
+) -> None:
+    """Run one stream worker: measurements in; assessments, conditions and alarms out.
+
+    FAULTLINE_KAFKA_URL and FAULTLINE_DATABASE_URL say where the services are. Start as many workers as there are cores:
+    they share the partitions. SIGTERM stops a worker after a last checkpoint, so that nothing is reprocessed.
+    """
+    settings = load_settings()
+    if settings.kafka_url is None or settings.database_url is None:
+        raise ConfigurationError("a worker needs FAULTLINE_KAFKA_URL and FAULTLINE_DATABASE_URL; `up` sets both")
+    sys.exit(_run(settings, settings.kafka_url, settings.database_url, ready_file))
+
+
+def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path | None) -> int:
+    warm_up()
+    loop = uvloop.new_event_loop()
+    asyncio.set_event_loop(loop)
+    database = Database(database_url)
+    loop.run_until_complete(database.__aenter__())
+    codec = codec_for(settings)
+    app = build_app(
+        StreamParts(
+            kafka_url=kafka_url,
+            app_id="faultline",
+            partitions=settings.partitions,
+            store=PartitionStore(database),
+            queue=DeliveryQueue(database),
+            models=ModelFolder(),
+            codec=codec,
+            outlet=KafkaSink(kafka_url, codec),
+            clock=SystemClock(),
+            owner=f"{socket.gethostname()}/{os.getpid()}",
+            webhook_message=webhook_message,
+            data_dir=str(_faust_folder(settings)),
+            ready=lambda: None if ready_file is None else ready_file.touch(),
+        )
+    )
+    runner = faust.Worker(app, loop=loop, loglevel="warn", redirect_stdouts=False, quiet=True)
+    try:
+        runner.execute_from_commandline()
+    except SystemExit as ended:
+        return int(ended.code or 0)
+    return 0
+
+
+def _faust_folder(settings: Settings) -> Path:
+    folder = settings.data_dir.absolute() / "faust"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

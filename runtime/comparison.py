@@ -1,0 +1,174 @@
+"""Recompute the log in one undisturbed process and compare with the stored history: the yardstick of exactness.
+
+Both stages run from their own log: features, scores and conditions from ``measurements``, alarm transitions from
+``conditions``. Every column counts but ingestion and delivery times; floats are compared by their bits. Rows that
+follow from records beyond a partition's checkpoint may be stored already or not: they are ``pending``, not missing.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from adapters.kafka import read_log
+from adapters.timescale import Database, canonical_rows, canonical_transitions, read_history
+from adapters.timescale.history import applied_offsets
+from contracts import ports, topics
+from contracts.codec import Codec
+from contracts.errors import BadRecord
+from processors.alarm_partition import AlarmPartition
+from processors.pipeline import PartitionPipeline
+
+#: How many differences are shown.
+SHOWN: Final = 20
+_PROGRESS_RECORDS: Final = 500
+_BEGINNING: Final = ports.Checkpoint(-1, 0, {})
+
+Key = tuple[str, tuple[Any, ...]]
+Values = tuple[Any, ...]
+
+
+@dataclass(slots=True)
+class Comparison:
+    """What was compared and what differs.
+
+    ``missing`` rows were recomputed but aren't stored, ``unexpected`` ones are stored but weren't recomputed,
+    ``changed`` ones have the same key and other values.
+    """
+
+    compared: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    log_records: Counter[str] = field(default_factory=Counter)
+    missing: list[str] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
+    changed: list[str] = field(default_factory=list)
+    pending: int = 0
+
+    @property
+    def different(self) -> int:
+        """How many rows differ."""
+        return len(self.missing) + len(self.unexpected) + len(self.changed)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures, and the first differences."""
+        return {
+            "compared": sum(self.compared.values()),
+            "different": self.different,
+            "missing": len(self.missing),
+            "unexpected": len(self.unexpected),
+            "changed": len(self.changed),
+            "pending": self.pending,
+            "tables": dict(self.compared),
+            "refused": dict(self.refused),
+            "log_records": dict(self.log_records),
+            "examples": (self.changed + self.missing + self.unexpected)[:SHOWN],
+        }
+
+
+@dataclass(slots=True)
+class _Recomputation:
+    """The rows that a log leads to; the first record to give a key counts, as in the database."""
+
+    codec: Codec
+    models: ports.ModelStore
+    applied: Mapping[tuple[str, int], int]
+    progress: Callable[[str, int], None]
+    comparison: Comparison
+    rows: dict[Key, Values] = field(default_factory=dict)
+    #: Keys that follow from records beyond the checkpoint.
+    open_keys: set[Key] = field(default_factory=set)
+
+    def measurements(self, kafka_url: str) -> None:
+        """Run ``measurements``: features, scores, conditions and what else a pipeline gives."""
+        pipelines: dict[int, PartitionPipeline] = {}
+        for record in read_log(kafka_url, topics.MEASUREMENTS):
+            pipeline = pipelines.get(record.partition)
+            if pipeline is None:
+                pipeline = pipelines[record.partition] = PartitionPipeline(self.models, _BEGINNING)
+            refusal = pipeline.feed(self.codec, record.offset, record.key, record.value)
+            self._count(topics.MEASUREMENTS, refusal)
+            if len(pipeline.results):
+                self._keep(topics.MEASUREMENTS, record.partition, record.offset, canonical_rows(pipeline.take()))
+
+    def conditions(self, kafka_url: str) -> None:
+        """Run ``conditions``: alarm transitions."""
+        partitions: dict[int, AlarmPartition] = {}
+        for record in read_log(kafka_url, topics.CONDITIONS):
+            alarms = partitions.get(record.partition)
+            if alarms is None:
+                alarms = partitions[record.partition] = AlarmPartition(_BEGINNING)
+            step = alarms.feed(self.codec, record.offset, record.key, record.value)
+            self._count(topics.CONDITIONS, step.refusal)
+            if step.transitions:
+                rows = {"alarm_history": canonical_transitions(step.transitions)}
+                self._keep(topics.CONDITIONS, record.partition, record.offset, rows)
+
+    def _keep(self, topic: str, partition: int, offset: int, tables: Mapping[str, Mapping[Any, Values]]) -> None:
+        is_open = offset > self.applied.get((topic, partition), -1)
+        for key, values in _keyed(tables):
+            if key not in self.rows:
+                self.rows[key] = values
+                if is_open:
+                    self.open_keys.add(key)
+
+    def _count(self, topic: str, refusal: BadRecord | None) -> None:
+        self.comparison.log_records[topic] += 1
+        if refusal is not None:
+            self.comparison.refused[refusal.reason.value] += 1
+        if self.comparison.log_records[topic] % _PROGRESS_RECORDS == 0:
+            self.progress(topic, self.comparison.log_records[topic])
+
+
+async def compare_with_log(
+    database: Database,
+    kafka_url: str,
+    codec: Codec,
+    models: ports.ModelStore,
+    progress: Callable[[str, int], None],
+) -> Comparison:
+    """Recompute the whole log and compare it with the database.
+
+    Parameters
+    ----------
+    database : Database
+        Holds the history.
+    kafka_url : str
+        Bootstrap servers of the log.
+    codec : Codec
+        Decodes the log.
+    models : ModelStore
+        Scoring models.
+    progress : callable
+        Told the topic and how many of its records are done.
+    """
+    comparison = Comparison()
+    work = _Recomputation(codec, models, await applied_offsets(database), progress, comparison)
+    work.measurements(kafka_url)
+    work.conditions(kafka_url)
+    tables = (*canonical_rows(ports.HistoryRows()), "alarm_history")
+    async for table, key, values in read_history(database, tables):
+        comparison.compared[table] += 1
+        expected = work.rows.pop((table, key), None)
+        if expected is None:
+            comparison.unexpected.append(f"{table} {key}: stored, not recomputed")
+        elif expected != values:
+            comparison.changed.append(_difference(table, key, values, expected))
+    for table, key in work.rows:
+        if (table, key) in work.open_keys:
+            comparison.pending += 1
+        else:
+            comparison.compared[table] += 1
+            comparison.missing.append(f"{table} {key}: recomputed, not stored")
+    return comparison
+
+
+def _difference(table: str, key: tuple[Any, ...], stored: Values, recomputed: Values) -> str:
+    columns = [i for i, (a, b) in enumerate(zip(stored, recomputed, strict=True)) if a != b]
+    first = columns[0]
+    return f"{table} {key}: value {first}: stored {stored[first]!r:.200}, recomputed {recomputed[first]!r:.200}"
+
+
+def _keyed(tables: Mapping[str, Mapping[Any, Values]]) -> Iterator[tuple[Key, Values]]:
+    for table, rows in tables.items():
+        for key, values in rows.items():
+            yield (table, key), values

@@ -1,0 +1,188 @@
+"""The lane: whole batches of measurements from librdkafka, past Faust's per-record path.
+
+It owns the consumer. Partitions are claimed in the database before the first record is read, read from the offset their
+checkpoint names, and given up with a checkpoint. While the agent is busy the consumer is paused but goes on polling, so
+that memory stays bounded and the group membership alive.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final
+
+import structlog
+from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+
+from contracts import topics
+from contracts.errors import Unavailable
+from streams.conditions import ConditionWorker
+from streams.message import LogMessage
+
+_log = structlog.get_logger(__name__)
+
+#: Records in one batch at most.
+BATCH_RECORDS: Final = 256
+_POLL_S: Final = 0.1
+#: Prefetched records per consumer (KiB).
+_PREFETCH_KIB: Final = 32 * 1024
+_NS_PER_MS: Final = 1_000_000
+
+
+class Lane:
+    """A consumer of ``measurements`` that hands batches on and obeys back-pressure.
+
+    Parameters
+    ----------
+    kafka_url : str
+        Bootstrap servers.
+    group : str
+        Consumer group.
+    worker : ConditionWorker
+        Claims, checkpoints and drops partitions.
+    put : callable
+        Takes a batch.
+    busy : callable
+        Tells whether the batches handed on before are still waiting.
+    """
+
+    def __init__(
+        self,
+        kafka_url: str,
+        group: str,
+        worker: ConditionWorker,
+        put: Callable[[list[LogMessage]], Awaitable[None]],
+        busy: Callable[[], bool],
+    ) -> None:
+        self._worker = worker
+        self._put = put
+        self._busy = busy
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="lane")
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._paused = False
+        self._stopping = False
+        self._consumer = Consumer(
+            {
+                "bootstrap.servers": kafka_url,
+                "group.id": group,
+                "auto.offset.reset": "earliest",
+                "enable.auto.commit": False,
+                "enable.auto.offset.store": False,
+                "partition.assignment.strategy": "cooperative-sticky",
+                "fetch.wait.max.ms": 20,
+                "fetch.queue.backoff.ms": 20,
+                "fetch.message.max.bytes": 8 * 1024 * 1024,
+                "queued.max.messages.kbytes": _PREFETCH_KIB,
+                "session.timeout.ms": 10_000,
+                "reconnect.backoff.max.ms": 1_000,
+                "error_cb": _report,
+            }
+        )
+
+    async def start(self) -> None:
+        """Join the group."""
+        self._loop = asyncio.get_running_loop()
+        await self._in_thread(
+            lambda: self._consumer.subscribe(
+                [topics.MEASUREMENTS], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+            )
+        )
+
+    async def pump(self) -> None:
+        """Read one batch and hand it on; while the agent is busy only keep the membership alive."""
+        if self._busy():
+            await self._in_thread(self._idle)
+            return
+        batch = await self._in_thread(self._read)
+        if batch:
+            await self._put(batch)
+
+    async def stop(self) -> None:
+        """Checkpoint what is processed and leave the group."""
+        self._stopping = True
+        await self._worker.checkpoint(self.commit)
+        await self._in_thread(self._consumer.close)
+        self._thread.shutdown()
+
+    async def commit(self, offsets: dict[int, int]) -> None:
+        """Commit resume offsets; the database's checkpoint is what counts, so a refusal is no fault."""
+        if not offsets:
+            return
+        positions = [TopicPartition(topics.MEASUREMENTS, p, offset) for p, offset in offsets.items()]
+        try:
+            await self._in_thread(lambda: self._consumer.commit(offsets=positions, asynchronous=False))
+        except KafkaException as error:
+            _log.warning("missed_commit", topic=topics.MEASUREMENTS, error=str(error))
+
+    # --- in the lane's own thread -------------------------------------------------------------------------------------
+
+    def _read(self) -> list[LogMessage]:
+        if self._paused:
+            self._consumer.resume(self._consumer.assignment())
+            self._paused = False
+        first = self._consumer.poll(_POLL_S)
+        if first is None:
+            return []
+        messages = [first, *self._consumer.consume(BATCH_RECORDS - 1, timeout=0)]
+        return [_as_log_message(message) for message in messages if not _is_error(message)]
+
+    def _idle(self) -> None:
+        """Poll without taking anything: paused partitions deliver nothing."""
+        self._consumer.pause(self._consumer.assignment())
+        self._paused = True
+        unexpected = self._consumer.poll(0.005)
+        if unexpected is not None and not _is_error(unexpected):
+            again = _as_log_message(unexpected)
+            self._consumer.seek(TopicPartition(again.topic, again.partition, again.offset))
+
+    def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        starts = []
+        for partition in partitions:
+            offset = self._await(self._worker.claim(partition.partition))
+            starts.append(TopicPartition(topics.MEASUREMENTS, partition.partition, offset))
+        consumer.incremental_assign(starts)
+
+    def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        if not self._stopping:
+            self._await(self._worker.checkpoint(_no_commit))
+        self._worker.drop([partition.partition for partition in partitions])
+        consumer.incremental_unassign(partitions)
+
+    def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        self._worker.drop([partition.partition for partition in partitions])
+        consumer.incremental_unassign(partitions)
+
+    def _await(self, step: Coroutine[Any, Any, Any]) -> Any:
+        if self._loop is None:
+            raise Unavailable("lane", "it hasn't been started")
+        return asyncio.run_coroutine_threadsafe(step, self._loop).result()
+
+    async def _in_thread(self, call: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
+
+
+async def _no_commit(_offsets: dict[int, int]) -> None:
+    """Leave Kafka's offsets: the next owner reads them from the checkpoint."""
+
+
+def _as_log_message(message: Any) -> LogMessage:
+    """Return a received message as ours; the client's types allow for messages that were never sent."""
+    return LogMessage(
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.timestamp()[1] * _NS_PER_MS,
+        message.key(),
+        message.value(),
+        tuple(message.headers() or ()),
+    )
+
+
+def _is_error(message: Message) -> bool:
+    error = message.error()
+    if error is not None:
+        _log.warning("consumer_error", topic=topics.MEASUREMENTS, error=error.str())
+    return error is not None or message.offset() == OFFSET_INVALID
+
+
+def _report(error: KafkaError) -> None:
+    _log.warning("kafka_error", error=error.str())
