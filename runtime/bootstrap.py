@@ -79,7 +79,7 @@ def sync(groups: set[str]) -> None:
     uv = _TOOLS / "bin" / "uv"
     if not (uv.exists() and _output([str(uv), "--version"]).split()[1:2] == [UV.partition("==")[2]]):
         _step(
-            "installing uv",
+            "preparing .tools",
             [sys.executable, "-m", "venv", str(_TOOLS)],
             "install Python's venv module (Debian: apt-get install python3-venv)",
         )

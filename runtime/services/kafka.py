@@ -177,5 +177,6 @@ class Kafka:
 
 
 def _cluster_id(value: uuid.UUID) -> str:
-    """Return Kafka's way of writing a UUID."""
-    return base64.urlsafe_b64encode(value.bytes).rstrip(b"=").decode("ascii")
+    """Return Kafka's way of writing a UUID, without the first bit: the text must not look like an option (``-…``)."""
+    first, *rest = value.bytes
+    return base64.urlsafe_b64encode(bytes([first & 0x7F, *rest])).rstrip(b"=").decode("ascii")

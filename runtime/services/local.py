@@ -4,6 +4,7 @@ Invariants: a part whose URL is set is left alone; what this starts it stops, on
 the same folder the second is told so.
 """
 
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -183,8 +184,9 @@ class LocalServices:
         return wanted
 
     def _bring_up(self, service: Service) -> str:
+        start_s = time.monotonic()
         spec = service.prepare(lambda text: self._report(ServiceStatus(service.name, "note", detail=text)))
-        elapsed_s = self.supervisor.start(spec).await_ready()
+        self.supervisor.start(spec).await_ready()
         service.finish()
-        self._report(ServiceStatus(service.name, "ready", elapsed_s, service.address))
+        self._report(ServiceStatus(service.name, "ready", time.monotonic() - start_s, service.address))
         return service.url

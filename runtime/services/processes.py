@@ -124,6 +124,10 @@ class Supervisor:
     ----------
     run_folder : Path
         Holds a pid file for each child. One supervisor at a time may use it: see ``folder.ProjectFolder``.
+
+    Notes
+    -----
+    Keep a reference: when the supervisor is forgotten, so is the thread that forked, and the children stop.
     """
 
     def __init__(self, run_folder: Path) -> None:

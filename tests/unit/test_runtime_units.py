@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from runtime.logging import RateLimit
 from runtime.services.folder import ProjectFolder, port_is_free
 from runtime.services.identity import ProcessIdentity, wait_until
 from runtime.services.jars import postgres_platform
+from runtime.services.kafka import _cluster_id
 from runtime.services.postgres import _clear_lock
 from runtime.services.processes import ProcessSpec, Supervisor
 from runtime.settings import PROJECT, Settings, child_environment, load_settings
@@ -305,6 +307,13 @@ class TestBootstrap:
         assert not bootstrap.in_step(tmp_path, {"dev", "cache"})
         (tmp_path / "uv.lock").write_text("lock 2")
         assert not bootstrap.in_step(tmp_path, set())
+
+
+@pytest.mark.parametrize("value", [0, 2**128 - 1, 0xFB << 120])
+def test_cluster_id_is_no_option(value: int) -> None:
+    text = _cluster_id(uuid.UUID(int=value))
+    assert len(text) == 22
+    assert not text.startswith("-")
 
 
 def test_platforms() -> None:
