@@ -17,7 +17,7 @@ from contracts.features import FEATURE_NAMES
 N_FEATURES: Final = len(FEATURE_NAMES)
 #: Robust z's are clipped to ± this, so that one wild value can't overflow a model.
 CLIP_Z: Final = 20.0
-_BATCHES: Final = (1, 5, 64)
+_BATCHES: Final = (1, 2, 3, 5, 8, 64)
 
 
 class Autoencoder:

@@ -1,0 +1,193 @@
+"""The models by themselves: River's trees rebuilt from masses, ONNX files examined, thresholds, the model folder."""
+
+import hashlib
+import pathlib
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import TensorProto, helper
+from river.anomaly import HalfSpaceTrees
+
+from adapters.models import BUNDLED_FOLDER, ModelFolder
+from contracts.errors import ConfigurationError
+from contracts.features import FEATURE_NAMES
+from pipelines.training import reference_autoencoder
+from processors.scoring import half_space_trees, reconstruction
+from processors.scoring.baseline import centre_and_scale
+from processors.scoring.calibration import Calibration
+from processors.scoring.explanation import SEVERITY_COLUMNS
+
+N_FEATURES = len(FEATURE_NAMES)
+NAME = "reference-autoencoder"
+
+
+def test_a_forest_scores_like_rivers_own_object_bit_for_bit() -> None:
+    rng = np.random.default_rng(2)
+    forest = half_space_trees.Forest(seed=77)
+    own: Any = HalfSpaceTrees(
+        n_trees=half_space_trees.N_TREES,
+        height=half_space_trees.HEIGHT,
+        window_size=half_space_trees.WINDOW,
+        seed=77,
+    )
+    for number, z in enumerate(rng.normal(size=(230, N_FEATURES)) * 3):
+        x = half_space_trees._squash(z[SEVERITY_COLUMNS])
+        if number % 37 == 0:
+            forest = half_space_trees.Forest(seed=77, masses=forest.snapshot())
+        assert forest.score(z) == float(own.score_one(x))
+        assert forest.ready == (number >= half_space_trees.WINDOW)
+        forest.learn(z)
+        own.learn_one(x)
+    assert len(forest.snapshot()) < 3_000
+
+
+def test_a_forest_depends_on_its_seed_and_refuses_foreign_masses() -> None:
+    z = np.random.default_rng(3).normal(size=(60, N_FEATURES))
+    snapshots = []
+    for seed in (1, 1, 2):
+        forest = half_space_trees.Forest(seed)
+        for row in z:
+            forest.learn(row)
+        snapshots.append(forest.snapshot())
+    assert snapshots[0] == snapshots[1] != snapshots[2]
+    with pytest.raises(ConfigurationError, match="bytes of state"):
+        half_space_trees.Forest(1, b"\x00\x00\x00")
+
+
+def reference() -> bytes:
+    return ModelFolder().load(NAME, "1")
+
+
+@pytest.mark.parametrize("batch", [1, 2, 4, 5, 7, 8, 16, 33, 64])
+def test_the_autoencoder_gives_the_same_bits_in_any_batch(batch: int) -> None:
+    model = reconstruction.load(NAME, reference())
+    z = np.random.default_rng(4).normal(scale=4.0, size=(64, N_FEATURES))
+    alone = np.concatenate([model.rebuild(row[np.newaxis]) for row in z])
+    batched = np.concatenate([model.rebuild(z[start : start + batch]) for start in range(0, 64, batch)])
+    assert batched.tobytes() == alone.tobytes()
+    scores = np.concatenate([reconstruction.root_mean(batched[start : start + batch]) for start in range(0, 64, batch)])
+    assert scores.tobytes() == reconstruction.root_mean(alone).tobytes()
+
+
+def test_a_model_whose_bits_depend_on_the_batch_is_run_row_by_row() -> None:
+    model = reconstruction.Autoencoder("mean", onnx_model([("ReduceMean", ["z"], {"axes": [0], "keepdims": 1})]))
+    assert model.row_by_row
+    z = np.random.default_rng(4).normal(size=(6, N_FEATURES))
+    assert model.rebuild(z).tobytes() == np.concatenate([model.rebuild(row[np.newaxis]) for row in z]).tobytes()
+
+
+def onnx_model(nodes: list[tuple[str, list[str], dict[str, Any]]], width: int = N_FEATURES) -> bytes:
+    """Return a model that applies nodes to ``z``; the last one is expanded back to the input's shape."""
+    made, name = [], "z"
+    for number, (kind, inputs, attributes) in enumerate(nodes):
+        made.append(helper.make_node(kind, [name if i == "z" else i for i in inputs], [f"v{number}"], **attributes))
+        name = f"v{number}"
+    made += [helper.make_node("Shape", ["z"], ["shape"]), helper.make_node("Expand", [name, "shape"], ["rebuilt"])]
+    shape: list[str | int | None] = ["rows", width]
+    graph = helper.make_graph(
+        made,
+        "test",
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("rebuilt", TensorProto.FLOAT, shape)],
+    )
+    opset = helper.make_opsetid("", 17)
+    content: bytes = helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
+    return content
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"not a model", "can't be loaded"),
+        (b"", "can't be loaded"),
+        (onnx_model([("Identity", ["z"], {})], width=7), "inputs and outputs"),
+        (onnx_model([("Log", ["z"], {})]), "finite"),
+        (onnx_model([("Exp", ["z"], {}), ("Exp", ["z"], {})]), "finite"),
+    ],
+    ids=["garbage", "empty", "wrong width", "NaN", "infinite"],
+)
+def test_an_unfit_model_is_refused(content: bytes, message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        reconstruction.load("unfit", content)
+
+
+def test_the_threshold_is_the_conformal_quantile_of_the_first_scores() -> None:
+    rng = np.random.default_rng(6)
+    scores = rng.normal(size=1500)
+    calibration = Calibration()
+    for number, score in enumerate(scores.tolist(), start=1):
+        calibration.add(score)
+        n = min(number, 999)
+        rank = int(np.ceil((n + 1) * 0.99))
+        expected = None if n < 99 else float(np.sort(scores[:n])[rank - 1])
+        assert calibration.threshold == expected
+    assert len(calibration.largest) <= 10
+
+
+def test_median_and_spread_agree_with_numpy() -> None:
+    rng = np.random.default_rng(7)
+    for count in (3, 4, 10, 16):
+        rows = rng.normal(loc=10.0, scale=3.0, size=(count, N_FEATURES)).astype(np.float32)
+        rows[0, :5] = np.nan
+        centre, scale = centre_and_scale(rows)
+        if count > 3:
+            np.testing.assert_allclose(centre, np.nanmedian(rows, axis=0), rtol=1e-6)
+            mad = np.nanmedian(np.abs(rows - np.nanmedian(rows, axis=0)), axis=0)
+            n = np.isfinite(rows).sum(axis=0)
+            expected = 1.4826 * mad * n / (n - 0.8)
+            floored = np.maximum(expected, 0.05 * np.abs(centre))
+            wide = expected > 1.1  # above every unit's floor
+            np.testing.assert_allclose(scale[wide], floored[wide], rtol=1e-5)
+        else:
+            assert np.isnan(centre[:5]).all()  # two values don't tell a spread
+
+
+def test_the_bundled_model_matches_its_checksum_and_the_training_script() -> None:
+    content = reference()
+    stated = (BUNDLED_FOLDER / f"{NAME}.v1.sha256").read_text(encoding="ascii").split()
+    assert stated == [hashlib.sha256(content).hexdigest(), f"{NAME}.v1.onnx"]
+    layers = reference_autoencoder.train()
+    z = np.clip(np.random.default_rng(8).normal(scale=4.0, size=(50, N_FEATURES)), -20, 20)
+    again = np.square(z.astype(np.float32) - reference_autoencoder.rebuild(layers, z))
+    bundled = reconstruction.load(NAME, content).rebuild(z)
+    np.testing.assert_allclose(bundled, again, rtol=1e-2, atol=1e-3)
+    exported = reconstruction.load("again", reference_autoencoder.export(layers)).rebuild(z)
+    np.testing.assert_allclose(exported, again, rtol=1e-3, atol=1e-4)
+
+
+def test_the_gradients_agree_with_differences() -> None:
+    rng = np.random.default_rng(9)
+    z = reference_autoencoder.healthy_z(20, rng)
+    layers = [(rng.normal(size=(N_FEATURES, 4)), rng.normal(size=4)), (rng.normal(size=(4, N_FEATURES)), np.zeros(30))]
+    gradients = reference_autoencoder._gradients(layers, z)
+    for number, array in enumerate(array for layer in layers for array in layer):
+        kept, step = array.flat[1], 1e-6
+        losses = []
+        for value in (kept + step, kept - step):
+            array.flat[1] = value
+            losses.append(np.square(reference_autoencoder.rebuild(layers, z) - z).mean())
+        array.flat[1] = kept
+        assert gradients[number].flat[1] == pytest.approx((losses[0] - losses[1]) / (2 * step), rel=1e-4, abs=1e-9)
+
+
+def test_the_folder_refuses_what_it_should(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "m.v1.onnx"
+    path.write_bytes(b"content")
+    store = ModelFolder(tmp_path)
+    digest = hashlib.sha256(b"content").hexdigest()
+    with pytest.raises(ConfigurationError, match="can't be read"):
+        store.load("m", "1")  # no checksum beside it
+    (tmp_path / "m.v1.sha256").write_text(f"{digest}  m.v1.onnx\n")
+    assert store.load("m", "1", digest.upper()) == b"content"
+    for name, version, sha256, message in (
+        ("absent", "1", None, "can't be read"),
+        ("../m", "1", None, "can't name"),
+        ("m", "1/../1", None, "can't name"),
+        ("m", "1", "0" * 64, "expected"),
+    ):
+        with pytest.raises(ConfigurationError, match=message):
+            store.load(name, version, sha256)
+    path.write_bytes(b"changed")
+    with pytest.raises(ConfigurationError, match="expected"):
+        store.load("m", "1")
