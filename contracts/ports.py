@@ -293,8 +293,11 @@ class DeliveryQueue(Protocol):
     async def enqueue(self, messages: Sequence[tuple[str, bytes]]) -> None:
         """Queue (message id, body) for every enabled endpoint; a known (message, endpoint) pair is left alone."""
 
-    async def take(self, limit: int, lease_s: float) -> list[Delivery]:
-        """Lease due deliveries; a lease that isn't settled in time is handed out again."""
+    async def take(self, limit: int, lease_s: float, busy: Sequence[str] = ()) -> list[Delivery]:
+        """Lease due deliveries of endpoints that aren't `busy`; each counts as an attempt, from 1.
+
+        A lease that isn't settled in time is handed out again.
+        """
 
     async def succeed(self, delivery: Delivery, status: int) -> None:
         """Settle a delivery."""

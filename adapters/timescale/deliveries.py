@@ -29,7 +29,7 @@ _ENQUEUE: Final = """
 _TAKE: Final = """
     WITH share AS (
         SELECT endpoint_id, ceil(%(limit)s::numeric / greatest(count(*) OVER (), 1))::bigint AS most
-        FROM endpoint WHERE enabled
+        FROM endpoint WHERE enabled AND endpoint_id <> ALL(%(busy)s::text[])
     ), due AS (
         SELECT next.delivery_id, next.due_at FROM share CROSS JOIN LATERAL (
             SELECT delivery_id, due_at FROM delivery
@@ -87,12 +87,12 @@ class DeliveryQueue:
         async with self._database.transaction() as connection:
             await connection.execute(_ENQUEUE, (ids, bodies), binary=True)
 
-    async def take(self, limit: int, lease_s: float) -> list[Delivery]:
-        """Lease at most `limit` due deliveries, longest due first, each endpoint its share.
+    async def take(self, limit: int, lease_s: float, busy: Sequence[str] = ()) -> list[Delivery]:
+        """Lease at most `limit` due deliveries, longest due first, each endpoint that isn't `busy` its share.
 
         A lease that isn't settled in time is handed out again.
         """
-        rows = await self._database.rows(_TAKE, limit=limit, lease_s=lease_s)
+        rows = await self._database.rows(_TAKE, limit=limit, lease_s=lease_s, busy=list(busy))
         rows.sort(key=lambda row: (row["was_due_at"], row["delivery_id"]))
         return [
             Delivery(row["delivery_id"], row["endpoint_id"], row["message_id"], bytes(row["body"]), row["attempt"])
