@@ -1,11 +1,12 @@
 """The default scenario: two feed pumps, one of which loses its drive-end bearing while you watch.
 
 P-101 is healthy for 14 s. Then an outer-race defect grows; the envelope shows it some 6 s later, long before the
-vibration level says anything. From 30 s on the damage shakes the housing, and the severity zone goes from A to C. P-102
-has the same build and stays healthy. Every start of the scenario is a machine with a new bearing.
+vibration level says anything. From 30 s on the damage shakes the housing, and the severity zone goes from A to C.
+P-102 has the same build and stays healthy. Every start of the scenario is a machine with a new bearing, and says so.
 """
 
 import datetime as dt
+from collections.abc import Iterator
 from typing import Final
 
 from contracts.assets import (
@@ -23,15 +24,18 @@ from processors.simulator import (
     Machine,
     Scenario,
     ShaftFault,
+    Simulator,
     Thermometer,
     constant,
 )
+from runtime.sources import Due, OpeningEvent, simulated
 
 SEED: Final = 20_816
 FAULTY_ASSET: Final = "P-101"
 HEALTHY_ASSET: Final = "P-102"
 
 _BEARING: Final = "6205"
+_NEW_BEARING: Final = OpeningEvent("maintenance", "bearing_replaced", "Drive-end bearing replaced by a new 6205")
 _NOMINAL_SPEED_RPM: Final = 1780.0
 _ONSET_S: Final = 14.0
 _FULL_S: Final = 30.0
@@ -63,6 +67,33 @@ def demo_scenario() -> Scenario:
             _machine(FAULTY_ASSET, 0.70, load_ratio, (outer_race,)),
             _machine(HEALTHY_ASSET, 0.62, load_ratio, ()),
         )
+    )
+
+
+def demo_records(*, boot_id: str, start_ns: int, duration_s: float | None = None) -> Iterator[Due]:
+    """Yield the records of the default scenario from its beginning, for ``runtime.sources.send``.
+
+    Parameters
+    ----------
+    boot_id : str
+        A new one for every start.
+    start_ns : int
+        When the scenario begins, UTC nanoseconds.
+    duration_s : float or None
+        Event time after which it ends; None for never.
+
+    Yields
+    ------
+    Due
+        First the change of bearing of each pump, then blocks and temperatures.
+    """
+    yield from simulated(
+        Simulator(demo_scenario(), SEED),
+        device_id="sim",
+        boot_id=boot_id,
+        start_ns=start_ns,
+        duration_s=duration_s,
+        opening=_NEW_BEARING,
     )
 
 

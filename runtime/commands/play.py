@@ -1,0 +1,248 @@
+"""``faultline play``: recordings into the log, through the same path as live signals.
+
+Every recording becomes an asset of its own (or all become one that is named), is activated on the log, and is replayed
+at a chosen speed. Event times end about now: they never run ahead of the log's clock.
+"""
+
+import asyncio
+import dataclasses
+import json
+import secrets
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from adapters.kafka import KafkaSink, ensure_topics
+from adapters.recordings import Format, Known, Recording, read_recordings
+from contracts.activations import activation_of
+from contracts.assets import AssetConfiguration
+from contracts.codec import BundledSchemas, Codec
+from contracts.errors import ConfigurationError
+from contracts.ports import AssetRegistry, BlockSink, Clock
+from runtime.clock import SystemClock
+from runtime.replay import RECORDINGS_SITE, asset_of, matching_channels, recorded
+from runtime.services.folder import LOOPBACK, ProjectFolder, port_answers
+from runtime.settings import Settings, load_settings
+from runtime.sources import Due, Sent, check_speed, send
+
+_ACTOR: Final = "play"
+#: An interrupted replay waits this long for what is already under way.
+_LAST_FLUSH_S: Final = 5.0
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Playlist:
+    """What is to be played, and how; ``asset_id`` makes all recordings those of one asset."""
+
+    path: Path
+    file_format: str
+    known: Known
+    speed: float | None
+    asset_id: str | None = None
+    limit: int | None = None
+
+
+@dataclasses.dataclass(slots=True)
+class Played:
+    """What has been played so far; ``assets`` holds the version of each that is in force."""
+
+    recordings: int = 0
+    assets: dict[str, str] = dataclasses.field(default_factory=dict)
+    sent: Sent = dataclasses.field(default_factory=Sent)
+
+
+def play(
+    path: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of recordings, or one file.")],
+    *,
+    file_format: Annotated[Format, typer.Option("--format", help="What the files are.")],
+    speed: Annotated[str, typer.Option(help="Event seconds a second, or max.")] = "1",
+    asset: Annotated[str | None, typer.Option(help="Play everything as this asset.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="At most so many recordings.")] = None,
+    bearing: Annotated[str | None, typer.Option(help="Designation of the bearing at every channel.")] = None,
+    rpm: Annotated[float | None, typer.Option(help="Shaft speed, rpm.")] = None,
+    sampling_rate_hz: Annotated[float | None, typer.Option(help="Where the files don't say it.")] = None,
+    unit: Annotated[str | None, typer.Option(help="g or m/s2, where the files don't say it.")] = None,
+    full_scale: Annotated[float | None, typer.Option(help="Value of a full-scale integer WAV sample.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Stream recordings from a folder through the same path as live signals."""
+    known = Known(sampling_rate_hz=sampling_rate_hz, unit=unit, speed_rpm=rpm, bearing=bearing, full_scale=full_scale)
+    playlist = Playlist(
+        path=path, file_format=file_format, known=known, speed=_speed(speed), asset_id=asset, limit=limit
+    )
+    clock, played = SystemClock(), Played()
+    began_s = clock.monotonic_s()
+    interrupted = False
+    try:
+        asyncio.run(_play(playlist, load_settings(), clock, played))
+    except KeyboardInterrupt:
+        interrupted = True
+    _report(played, clock.monotonic_s() - began_s, as_json=as_json, interrupted=interrupted)
+    if interrupted:
+        raise typer.Exit(130)
+
+
+async def replay(
+    playlist: Playlist,
+    sink: BlockSink,
+    clock: Clock,
+    played: Played,
+    registry: AssetRegistry | None,
+    progress: Progress,
+) -> None:
+    """Register, activate and stream every recording of `playlist`; count in `played`.
+
+    Parameters
+    ----------
+    playlist : Playlist
+        What to play.
+    sink : BlockSink
+        Where the records go.
+    clock : Clock
+        Now, and the pace.
+    played : Played
+        Counted up on the way, so that it is right whenever this is interrupted.
+    registry : AssetRegistry or None
+        Where assets are registered too, and where the asset named is looked up.
+    progress : Progress
+        Gets a line for each recording.
+
+    Raises
+    ------
+    ConfigurationError
+        For recordings that can't be read as asked, or don't fit the asset named.
+    Unavailable
+        If the sink or the registry is away.
+    """
+    free_from_ns: dict[str, int] = {}
+    for recording in read_recordings(playlist.path, playlist.file_format, playlist.known):
+        if playlist.limit is not None and played.recordings >= playlist.limit:
+            return
+        asset = await _asset(playlist, recording, registry)
+        newest_ns = clock.now_ns() - round(_backlog_s(recording, playlist.speed) * 1e9)
+        start_ns = max(newest_ns, free_from_ns.get(asset.asset_id, 0))
+        free_from_ns[asset.asset_id] = start_ns + round(recording.signal.duration_s * 1e9)
+        await _activate(asset, sink, clock, registry, played)
+        played.recordings += 1
+        task = progress.add_task(recording.name, total=recording.signal.duration_s)
+        records = recorded(
+            recording, asset, device_id=f"play-{asset.asset_id}", boot_id=secrets.token_hex(8), start_ns=start_ns
+        )
+        await send(_shown(records, progress, task), sink, clock, speed=playlist.speed, sent=played.sent)
+
+
+def _shown(records: Iterable[Due], progress: Progress, task: TaskID) -> Iterator[Due]:
+    for due in records:
+        yield due
+        progress.update(task, completed=due.at_s)
+
+
+def _speed(text: str) -> float | None:
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        raise ConfigurationError(f"speed {text!r}, a number above 0 or max expected") from None
+    check_speed(speed)
+    return speed
+
+
+async def _play(playlist: Playlist, settings: Settings, clock: Clock, played: Played) -> None:
+    bootstrap = _bootstrap(settings)
+    ensure_topics(bootstrap, settings.partitions)
+    sink = KafkaSink(bootstrap, Codec(BundledSchemas()))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        async with _registry(settings) as registry:
+            try:
+                await replay(playlist, sink, clock, played, registry, progress)
+            except asyncio.CancelledError:
+                async with asyncio.timeout(_LAST_FLUSH_S):
+                    await sink.flush()
+                raise
+
+
+def _bootstrap(settings: Settings) -> str:
+    """Return the broker of the settings, or the one that runs for this project folder."""
+    if settings.kafka_url is not None:
+        return settings.kafka_url
+    port = ProjectFolder(settings.data_dir).ports().get("kafka")
+    if port is None or not port_answers(port):
+        raise ConfigurationError(
+            "no Kafka runs here: start ./faultline up in another terminal, or set FAULTLINE_KAFKA_URL"
+        )
+    return f"{LOOPBACK}:{port}"
+
+
+@asynccontextmanager
+async def _registry(settings: Settings) -> AsyncIterator[AssetRegistry | None]:
+    if settings.database_url is None:
+        yield None
+        return
+    from adapters import timescale  # noqa: PLC0415 -- most replays have no database
+
+    async with timescale.Database(settings.database_url) as database:
+        yield timescale.AssetRegistry(database)
+
+
+def _backlog_s(recording: Recording, speed: float | None) -> float:
+    """Return how long before now the recording must begin for its end not to lie in the future."""
+    share = 1.0 if speed is None else max(0.0, 1.0 - 1.0 / speed)
+    return recording.signal.duration_s * share
+
+
+async def _asset(playlist: Playlist, recording: Recording, registry: AssetRegistry | None) -> AssetConfiguration:
+    asset_id = playlist.asset_id or f"{playlist.file_format}-{recording.name}"
+    if registry is not None and playlist.asset_id is not None:
+        for asset in await registry.assets():
+            if asset.asset_id == asset_id:
+                matching_channels(recording, asset)
+                return asset
+    return asset_of(recording, asset_id, playlist.asset_id or f"Recording {recording.name}")
+
+
+async def _activate(
+    asset: AssetConfiguration, sink: BlockSink, clock: Clock, registry: AssetRegistry | None, played: Played
+) -> None:
+    """Put the asset on the log and into the registry, unless it is there just so already."""
+    activation = activation_of(asset, clock.now_ns(), _ACTOR)
+    if played.assets.get(asset.asset_id) == activation.version:
+        return
+    if registry is not None and asset.site_id == RECORDINGS_SITE.site_id:
+        await registry.import_assets([RECORDINGS_SITE], [asset], [], _ACTOR)
+    await sink.put(activation)
+    await sink.flush()
+    if registry is not None:
+        await registry.mark_activated(asset.asset_id, activation.version)
+    played.assets[asset.asset_id] = activation.version
+
+
+def _report(played: Played, wall_s: float, *, as_json: bool, interrupted: bool) -> None:
+    sent = played.sent
+    if as_json:
+        result = {
+            "recordings": played.recordings,
+            "assets": list(played.assets),
+            "records": sent.records,
+            "samples": sent.samples,
+            "readings": sent.readings,
+            "seconds": round(wall_s, 3),
+            "interrupted": interrupted,
+        }
+        print(json.dumps(result))
+        return
+    print(
+        f"{'interrupted after' if interrupted else 'played'} {played.recordings} recordings: {sent.records} records, "
+        f"{sent.samples} samples, {sent.readings} readings in {wall_s:.1f} s"
+    )
