@@ -10,7 +10,7 @@ from api import openapi
 from api.guard import LOOPBACK_HOSTS, Guard
 from api.operations import Operation, Services
 from api.problems import HANDLERS
-from api.routes import alarms, assets, channels, events, health, session
+from api.routes import alarms, assets, channels, events, health, session, waveforms
 from api.sse import Streams, StreamSettings
 from contracts.ports import Clock, CommandLog, HistoryReader, Identity, TokenIssuer
 
@@ -80,6 +80,7 @@ def operations_of(*, with_login: bool) -> tuple[Operation, ...]:
     always = (
         *assets.OPERATIONS,
         *channels.OPERATIONS,
+        *waveforms.OPERATIONS,
         *alarms.OPERATIONS,
         *events.OPERATIONS,
         *health.OPERATIONS,

@@ -188,30 +188,6 @@ class WaveformDetail(WaveformSummary, frozen=True, kw_only=True):
     samples_base64: bytes | None = None
 
 
-class FaultLine(Struct, frozen=True, kw_only=True):
-    """Where a fault of the bearing would show."""
-
-    name: str
-    frequency_hz: float
-    order: float
-
-
-class SpectrumDetail(Struct, frozen=True, kw_only=True):
-    """A one-sided amplitude (peak) spectrum of a kept waveform: ``values[k]`` at ``k * bin_hz``."""
-
-    channel_id: str
-    asset_id: str
-    start: Instant
-    kind: str
-    unit: str
-    bin_hz: float
-    values: list[float | None]
-    band_hz: list[float] | None = None
-    speed_rpm: float | None
-    bearing: str | None
-    fault_lines: list[FaultLine]
-
-
 class Alarm(Struct, frozen=True, kw_only=True):
     """An alarm with its present state; cause, actor and note are those of its newest transition."""
 

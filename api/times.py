@@ -82,5 +82,5 @@ def _nanoseconds(text: str) -> int:
         raise ValueError("expected RFC 3339 with an offset, such as 2026-01-01T00:00:00Z (a + in a URL is %2B)")
     date, time, fraction, offset = match.groups()
     whole = dt.datetime.fromisoformat(f"{date}T{time}{'+00:00' if offset in 'Zz' else offset}")
-    since = whole.astimezone(dt.UTC) - _EPOCH if whole.year > 1 else dt.timedelta(-1)
+    since = whole - _EPOCH
     return (since.days * 86_400 + since.seconds) * _NS_PER_S + int((fraction or "").ljust(9, "0"))

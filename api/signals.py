@@ -1,0 +1,184 @@
+"""What a kept waveform shows: its course for drawing, and its spectra with the bearing's fault frequencies.
+
+Computed when asked for, by the same functions that the stream uses; pure, and run off the event loop.
+"""
+
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+from msgspec import Struct
+
+from api.payloads import WaveformDetail, WaveformSummary
+from api.times import Instant
+from contracts.errors import ConfigurationError
+from contracts.ports import WaveformSnapshot
+from processors.bearings import bearing
+from processors.spectrum import amplitude_spectrum
+
+Kind = Literal["amplitude", "envelope"]
+_NS_PER_S = 1_000_000_000
+
+
+class FaultLine(Struct, frozen=True, kw_only=True):
+    """Where a fault of the bearing would show at the measured speed; BSF is twice the spin frequency."""
+
+    name: str
+    frequency_hz: float
+
+
+class SpectrumDetail(Struct, frozen=True, kw_only=True):
+    """A one-sided peak spectrum of a kept waveform, ``values[k]`` at ``k * bin_hz``.
+
+    ``amplitude`` is that of the waveform itself; ``envelope`` that of the squared envelope of ``band_hz``.
+    """
+
+    channel_id: str
+    asset_id: str
+    start: Instant
+    kind: Kind
+    unit: str
+    bin_hz: float
+    values: list[float]
+    band_hz: tuple[float, float] | None
+    speed_rpm: float | None
+    bearing: str | None
+    fault_lines: list[FaultLine]
+
+
+def samples_of(kept: WaveformSnapshot) -> npt.NDArray[np.float32]:
+    """Return the samples, shape (n_samples,)."""
+    return np.frombuffer(kept.samples, dtype="<f4")
+
+
+def summary(kept: WaveformSnapshot) -> WaveformSummary:
+    """Return what is known of a waveform besides its samples."""
+    return WaveformSummary(**_facts(kept))
+
+
+def full(kept: WaveformSnapshot) -> WaveformDetail:
+    """Return a waveform with its samples as kept."""
+    return WaveformDetail(**_facts(kept), samples_base64=kept.samples)
+
+
+def decimated(kept: WaveformSnapshot, points: int) -> WaveformDetail:
+    """Return a waveform as the extremes of at most `points` equal stretches: no peak is lost, unlike by skipping."""
+    samples = samples_of(kept)
+    stretch = max(1, -(-samples.size // points))
+    starts = np.arange(0, samples.size, stretch)
+    return WaveformDetail(
+        **_facts(kept),
+        samples_per_point=stretch,
+        minimum=_short(np.minimum.reduceat(samples, starts)),
+        maximum=_short(np.maximum.reduceat(samples, starts)),
+    )
+
+
+def spectrum(
+    kept: WaveformSnapshot,
+    kind: Kind,
+    designation: str | None,
+    band_hz: tuple[float, float] | None,
+    max_hz: float | None,
+) -> SpectrumDetail:
+    """Return a spectrum of a kept waveform.
+
+    Parameters
+    ----------
+    kept : WaveformSnapshot
+        The waveform.
+    kind : str
+        ``amplitude``, or ``envelope`` for the squared envelope.
+    designation : str, optional
+        The bearing that the channel listens to.
+    band_hz : (float, float), optional
+        The band to demodulate; the most impulsive one by default.
+    max_hz : float, optional
+        Where to end.
+
+    Returns
+    -------
+    spectrum : SpectrumDetail
+
+    Raises
+    ------
+    SignalError
+        If the waveform is too short.
+    """
+    rows = samples_of(kept)[np.newaxis]
+    unit = kept.unit
+    if kind == "amplitude":
+        band_hz = None
+        found = amplitude_spectrum(rows, kept.sampling_rate_hz)
+        values, bin_hz = found.values[0], found.bin_hz
+    else:
+        unit = f"({unit})2"
+        bin_hz = kept.sampling_rate_hz / rows.shape[1]
+        values, band_hz = _envelope(rows, kept.sampling_rate_hz, band_hz)
+    shown = values if max_hz is None else values[: int(max_hz / bin_hz) + 1]
+    return SpectrumDetail(
+        channel_id=kept.channel_id,
+        asset_id=kept.asset_id,
+        start=Instant(kept.start_ns),
+        kind=kind,
+        unit=unit,
+        bin_hz=bin_hz,
+        values=_short(shown),
+        band_hz=band_hz,
+        speed_rpm=kept.speed_rpm,
+        bearing=designation,
+        fault_lines=fault_lines(designation, kept.speed_rpm),
+    )
+
+
+def fault_lines(designation: str | None, speed_rpm: float | None) -> list[FaultLine]:
+    """Return the fault frequencies of a bearing; none where bearing or speed is unknown.
+
+    Examples
+    --------
+    >>> [(line.name, round(line.frequency_hz, 1)) for line in fault_lines("6205", 1797.0)]
+    [('BPFO', 107.4), ('BPFI', 162.2), ('BSF', 141.2), ('FTF', 11.9)]
+    """
+    if designation is None or speed_rpm is None:
+        return []
+    try:
+        orders = bearing(designation).orders
+    except ConfigurationError:
+        return []
+    named = {"BPFO": orders.bpfo, "BPFI": orders.bpfi, "BSF": 2.0 * orders.bsf, "FTF": orders.ftf}
+    return [FaultLine(name=name, frequency_hz=order * speed_rpm / 60.0) for name, order in named.items()]
+
+
+def _envelope(
+    rows: npt.NDArray[np.float32], sampling_rate_hz: float, band_hz: tuple[float, float] | None
+) -> tuple[npt.NDArray[np.floating], tuple[float, float]]:
+    from processors import envelope  # noqa: PLC0415 -- its compiler takes a second to load, and few ask for envelopes
+
+    if band_hz is None:
+        low_hz, high_hz = envelope.choose_bands(rows, sampling_rate_hz)[0].tolist()
+    else:
+        low_hz, high_hz = band_hz
+    n = rows.shape[1]
+    first, last = envelope.band_bins(low_hz, high_hz, sampling_rate_hz / n, n)
+    squared = envelope.squared_envelope(scipy.fft.rfft(rows, axis=1), n, first, last)
+    return envelope.envelope_spectrum(squared)[0, : last - first], (low_hz, high_hz)
+
+
+def _facts(kept: WaveformSnapshot) -> dict[str, Any]:
+    n_samples = len(kept.samples) // 4
+    return {
+        "channel_id": kept.channel_id,
+        "asset_id": kept.asset_id,
+        "start": Instant(kept.start_ns),
+        "sampling_rate_hz": kept.sampling_rate_hz,
+        "n_samples": n_samples,
+        "duration_s": n_samples / kept.sampling_rate_hz,
+        "unit": kept.unit,
+        "speed_rpm": kept.speed_rpm,
+    }
+
+
+def _short(values: npt.NDArray[np.floating]) -> list[float]:
+    """Return `values` with six significant digits, which float32 holds."""
+    return [float(f"{value:.6g}") for value in values.tolist()]
