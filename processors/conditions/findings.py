@@ -1,7 +1,8 @@
 """What one assessment says on each rule at one measurement point, before any persistence.
 
 A rule that can't be answered from the window (not graded, still learning, a sensor at fault) gives no finding, which is
-neither good nor bad news.
+neither good nor bad news. A bearing fault that several points hear is placed where it is loudest; to the others it is
+an echo, which neither raises nor clears.
 """
 
 import dataclasses
@@ -39,13 +40,16 @@ MACHINE_FAULTS: Final = frozenset(
     }
 )
 _SENSOR_PREFIX: Final = "sensor_"
+#: Lines this close (as a share of the frequency) are one line: the width of a fault family.
+_SAME_LINE: Final = 0.03
 
 
 @dataclass(frozen=True, slots=True)
 class PointView:
     """One measurement point's part of an assessment, and by what to judge it.
 
-    ``standing_fault`` is the bearing fault that stands at the point, if one does.
+    ``standing_fault`` is the bearing fault that stands at the point, if one does; ``echo`` says that a bearing fault is
+    heard here that is louder at another point, and isn't among the ``diagnoses`` therefore.
     """
 
     point_id: str
@@ -53,6 +57,7 @@ class PointView:
     standing_fault: str | None
     channels: tuple[ChannelAssessment, ...]
     diagnoses: tuple[Diagnosis, ...]
+    echo: bool = False
 
     @property
     def zone(self) -> Zone | None:
@@ -85,13 +90,15 @@ class PointView:
 def views(assessment: Assessment, rules: RuleSettings, standing_fault: Callable[[str], str | None]) -> list[PointView]:
     """Return the measurement points on which the assessment has something to say, in its order."""
     ids = dict.fromkeys(channel.point_id for channel in assessment.channels)
+    echoes = [diagnosis for diagnosis in assessment.diagnoses if _louder_elsewhere(diagnosis, assessment)]
     return [
         PointView(
             point_id,
             rules,
             standing_fault(point_id),
             tuple(channel for channel in assessment.channels if channel.point_id == point_id),
-            tuple(diagnosis for diagnosis in assessment.diagnoses if diagnosis.point_id == point_id),
+            tuple(d for d in assessment.diagnoses if d.point_id == point_id and d not in echoes),
+            any(echo.point_id == point_id for echo in echoes),
         )
         for point_id in ids
     ]
@@ -101,7 +108,11 @@ def bearing_fault(view: PointView) -> Finding | None:
     """Hold while a bearing fault is diagnosed; clear once the standing fault's line is a deadband under its bound."""
     found = view.strongest(BEARING_FAULTS.__contains__)
     if found is not None:
-        return _diagnosed(found, view)
+        finding = _diagnosed(found, view)
+        # "BPFO 106.4 Hz: 3 harmonics" stands after a colon already
+        return dataclasses.replace(finding, text=finding.text.replace(": ", " with "))
+    if view.echo:
+        return Finding(Verdict.BETWEEN, view.zone)
     if view.standing_fault not in BEARING_FAULTS:
         return Finding(Verdict.CLEAR, view.zone)
     level_db = view.feature(BEARING_FAULTS[view.standing_fault][0])
@@ -152,6 +163,33 @@ def anomaly(view: PointView) -> Finding | None:
     text = f"{score.model} score {score.value:.3g}, threshold {score.threshold:.3g}"
     because = _sentence(score.explanation)
     return Finding(Verdict.HOLDS, view.zone, None, None, score.explanation, f"{text} ({because})" if because else text)
+
+
+def _louder_elsewhere(diagnosis: Diagnosis, assessment: Assessment) -> bool:
+    """Return whether another point hears the same bearing fault, at the same frequency, with higher impacts.
+
+    The level over the floor doesn't tell the place: it saturates. The height of the impacts does.
+    """
+    if diagnosis.fault not in BEARING_FAULTS:
+        return False
+    own, own_hz = _peak(diagnosis, assessment), _frequency_hz(diagnosis)
+    return any(
+        other.point_id != diagnosis.point_id
+        and other.fault == diagnosis.fault
+        and abs(_frequency_hz(other) - own_hz) <= _SAME_LINE * own_hz
+        and _peak(other, assessment) > own
+        for other in assessment.diagnoses
+    )
+
+
+def _peak(diagnosis: Diagnosis, assessment: Assessment) -> float:
+    column = FEATURE_INDEX["peak_g"]
+    peaks = (c.features[column] for c in assessment.channels if c.channel_id == diagnosis.channel_id)
+    return max((peak for peak in peaks if peak is not None), default=0.0)
+
+
+def _frequency_hz(diagnosis: Diagnosis) -> float:
+    return next((item.frequency_hz for item in diagnosis.evidence if item.frequency_hz is not None), 0.0)
 
 
 def _is_sensor_fault(fault: str) -> bool:

@@ -28,7 +28,7 @@ BPFO = Evidence(
     unit="dB",
     limit=10.0,
     frequency_hz=106.4,
-    text="BPFO 106.4 Hz with 3 harmonics, 18.3 dB over the floor",
+    text="BPFO 106.4 Hz: 3 harmonics, 18.3 dB over the floor",
 )
 RAISED, CLEARED = ConditionState.RAISED, ConditionState.CLEARED
 
@@ -263,3 +263,31 @@ def test_reconfiguration_keeps_what_stands_and_judges_by_the_new_bounds() -> Non
 def test_a_snapshot_of_unknown_format_is_refused() -> None:
     with pytest.raises(ConfigurationError, match="P-101"):
         ConditionLogic.build(config(), b"\x09")
+
+
+def heard_at(second: int, peaks_g: dict[str, float], other_hz: float = 106.4) -> Assessment:
+    far = dataclasses.replace(BPFO, frequency_hz=other_hz)
+    return assessment(
+        second,
+        [channel(Zone.A, point=point, peak_g=peak_g, bpfo_db=18.0) for point, peak_g in peaks_g.items()],
+        [fault("outer_race", evidence=(BPFO if point == "DE" else far,), point=point) for point in peaks_g],
+    )
+
+
+def test_a_bearing_fault_is_placed_where_its_impacts_are_highest() -> None:
+    logic = ConditionLogic.build(config(), None)
+    made = run(logic, [heard_at(s, {"DE": 2.2, "NDE": 0.5}) for s in range(1, 20)])
+    assert [m.point_id for m in made] == ["DE"]
+
+
+def test_an_echo_does_not_clear_what_stands_where_it_is_heard() -> None:
+    logic = ConditionLogic.build(config(), None)
+    run(logic, [heard_at(s, {"NDE": 0.5}) for s in (1, 2, 3)])
+    made = run(logic, [heard_at(s, {"DE": 2.2, "NDE": 0.5}) for s in range(4, 30)])
+    assert [(m.point_id, m.state) for m in made] == [("DE", RAISED)]
+
+
+def test_faults_at_different_frequencies_are_different_faults() -> None:
+    logic = ConditionLogic.build(config(), None)
+    made = run(logic, [heard_at(s, {"DE": 2.2, "NDE": 0.5}, other_hz=131.0) for s in (1, 2, 3)])
+    assert sorted(m.point_id for m in made) == ["DE", "NDE"]
