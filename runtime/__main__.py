@@ -24,6 +24,9 @@ COMMANDS: Final[dict[str, str]] = {
     "recompute": "Compute the history of the log again and compare it with the database.",
     "worker": "Run one stream worker against the services of the environment.",
     "api": "Serve the API against the services of the environment.",
+    "notify": "Deliver alarms to webhooks, signed and with retries.",
+    "source": "Stream the default scenario: two pumps, one with a developing fault.",
+    "receiver": "Run the local webhook receiver that checks signatures.",
     "bench": "Measure throughput and latency of the whole pipeline.",
     "doctor": "Say what this machine lacks, and how to get it.",
 }

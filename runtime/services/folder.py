@@ -61,6 +61,7 @@ class ProjectFolder:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self._lock: IO[str] | None = None
+        self._given: dict[str, int] = {}
 
     @property
     def run(self) -> Path:
@@ -92,6 +93,7 @@ class ProjectFolder:
         lock.write(str(os.getpid()))
         lock.flush()
         self._lock = lock
+        self._given.clear()
         return self
 
     def __exit__(
@@ -103,21 +105,27 @@ class ProjectFolder:
             self._lock = None
 
     def port(self, name: str) -> int:
-        """Return the port kept for `name`, or a new one where there is none or it is taken.
+        """Return the port kept for `name`, or a new one where there is none or a stranger has taken it.
+
+        It stays the same for as long as this process owns the folder, also once a server of ours listens on it.
 
         Raises
         ------
         ConfigurationError
             No free port was found.
         """
+        if name in self._given:
+            return self._given[name]
         ports = self.ports()
         kept = ports.get(name)
         if kept is not None and port_is_free(kept):
+            self._given[name] = kept
             return kept
         for _ in range(_ATTEMPTS):
             port = _FIRST_PORT + secrets.randbelow(_N_PORTS)
             if port not in ports.values() and port_is_free(port):
                 self._write_ports({**ports, name: port})
+                self._given[name] = port
                 return port
         raise ConfigurationError(f"no free port from {_FIRST_PORT} to {_FIRST_PORT + _N_PORTS - 1} on {LOOPBACK}")
 

@@ -6,7 +6,7 @@ the same folder the second is told so.
 
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -170,9 +170,7 @@ class LocalServices:
             self._cache.fetch(
                 lambda: self._report(ServiceStatus("jars", "fetching", detail="from Maven Central, once"))
             )
-            with ThreadPoolExecutor(len(services)) as pool:
-                started = [pool.submit(self._bring_up, service) for service in services]
-            urls |= {service.name: future.result() for service, future in zip(services, started, strict=True)}
+            urls |= self._bring_up_all(services)
         return Urls(kafka=urls["kafka"], database=urls["postgres"])
 
     def _wanted(self, external: Mapping[str, str | None]) -> list[Service]:
@@ -182,6 +180,16 @@ class LocalServices:
         if external["kafka"] is None:
             wanted.append(Kafka(self.folder, self._cache, find_java(self._settings)))
         return wanted
+
+    def _bring_up_all(self, services: list[Service]) -> dict[str, str]:
+        """Bring services up side by side; stop all as soon as one fails or the person gives up."""
+        with ThreadPoolExecutor(len(services)) as pool:
+            started = {pool.submit(self._bring_up, service): service.name for service in services}
+            try:
+                return {started[future]: future.result() for future in as_completed(started)}
+            except BaseException:
+                self.supervisor.stop()  # now, or the pool would wait for the others to be ready
+                raise
 
     def _bring_up(self, service: Service) -> str:
         start_s = time.monotonic()

@@ -94,10 +94,10 @@ class ChildProcess:
         Unavailable
             It exited, or didn't serve in time; the message ends with its last log lines.
         """
-        wait_until(lambda: self.returncode is not None or self.spec.ready(), self.spec.start_deadline_s, 0.05)
+        ready = wait_until(lambda: self.returncode is not None or self.spec.ready(), self.spec.start_deadline_s, 0.05)
         if self.returncode is not None:
             raise Unavailable(self.spec.name, f"exited with {self.returncode} at start; {self.last_words()}")
-        if not self.spec.ready():
+        if not ready:
             raise Unavailable(self.spec.name, f"not ready in {self.spec.start_deadline_s:g} s; {self.last_words()}")
         return time.monotonic() - self._started_s
 
@@ -159,6 +159,8 @@ class Supervisor:
     def start(self, spec: ProcessSpec) -> ChildProcess:
         """Start a child; see ``ChildProcess.await_ready`` for waiting until it serves.
 
+        It takes the place of an earlier one of its name that has exited.
+
         Raises
         ------
         Unavailable
@@ -205,7 +207,8 @@ class Supervisor:
             except OSError as error:
                 raise Unavailable(spec.name, f"can't be started: {error}") from error
         child = ChildProcess(spec, process)
-        self._children.append(child)
+        others = [old for old in self._children if old.spec.name != spec.name or old.returncode is None]
+        self._children = [*others, child]
         self._write_pid_file(spec, process.pid)
         return child
 

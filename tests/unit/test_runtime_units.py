@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -104,15 +105,18 @@ class TestProjectFolder:
     def test_port_is_kept_until_somebody_takes_it(self, tmp_path: Path) -> None:
         with ProjectFolder(tmp_path) as folder:
             first = folder.port("kafka")
+        with ProjectFolder(tmp_path) as folder, socket.socket() as other:
             assert folder.port("kafka") == first
-            with socket.socket() as other:
-                other.bind(("127.0.0.1", first))
-                other.listen()
-                assert not port_is_free(first)
-                second = folder.port("kafka")
-                assert second != first
+            other.bind(("127.0.0.1", first))
+            other.listen()
+            assert folder.port("kafka") == first  # ours, as far as this run is concerned
+            assert not port_is_free(first)
+            with_a_stranger = ProjectFolder(tmp_path)
+            second = with_a_stranger.port("kafka")
+            assert second != first
+            assert with_a_stranger.port("postgres") != second
+        with ProjectFolder(tmp_path) as folder:
             assert folder.port("kafka") == second
-            assert folder.port("postgres") != second
 
     @pytest.mark.parametrize("state", ["", "{", "[]", '{"ports": 3}', '{"ports": {"kafka": "x"}}'])
     def test_broken_state_counts_as_none(self, tmp_path: Path, state: str) -> None:
@@ -135,6 +139,16 @@ class TestProcesses:
         assert supervisor.stop() == []
         assert child.returncode == -signal.SIGTERM
         assert not (tmp_path / "child.pid").exists()
+
+    def test_starting_anew_replaces_what_has_exited(self, supervisor: Supervisor, tmp_path: Path) -> None:
+        first = supervisor.start(spec_of(tmp_path, SLEEPER))
+        first.await_ready()
+        os.kill(first.pid, signal.SIGKILL)
+        assert wait_until(lambda: first.returncode is not None, 5.0)
+        second = supervisor.start(first.spec)
+        second.await_ready()
+        assert supervisor.children == (second,)
+        assert supervisor.stop() == []
 
     def test_stops_in_reverse_order(self, supervisor: Supervisor, tmp_path: Path) -> None:
         order = tmp_path / "order"
@@ -307,6 +321,45 @@ class TestBootstrap:
         assert not bootstrap.in_step(tmp_path, {"dev", "cache"})
         (tmp_path / "uv.lock").write_text("lock 2")
         assert not bootstrap.in_step(tmp_path, set())
+
+
+class TestEntryScript:
+    """The script on a made-up checkout whose Python only says how it was called."""
+
+    @pytest.fixture
+    def checkout(self, tmp_path: Path) -> Path:
+        root = tmp_path / "a checkout"
+        (root / "runtime").mkdir(parents=True)
+        shutil.copy(PROJECT / "faultline", root)
+        (root / "uv.lock").write_text("lock 1")
+        python = root / ".venv" / "bin" / "python"
+        python.parent.mkdir(parents=True)
+        python.write_text('#!/bin/sh\necho "$PWD|$PYTHONPATH|$PYTHONSAFEPATH|$*"\n')
+        python.chmod(0o755)
+        (root / ".venv" / "synced.lock").write_text("lock 1")
+        (root / "runtime" / "bootstrap.py").write_text("import sys\nprint('set up', *sys.argv[1:])\n")
+        return root
+
+    def call(self, script: Path, cwd: Path, *arguments: str) -> str:
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+        return subprocess.run(
+            [script, *arguments], cwd=cwd, env=environment, capture_output=True, text=True, check=True
+        ).stdout
+
+    def test_runs_from_any_folder_and_through_links(self, checkout: Path, tmp_path: Path) -> None:
+        elsewhere = tmp_path / "elsewhere"
+        elsewhere.mkdir()
+        (elsewhere / "first").symlink_to("../a checkout/faultline")
+        (tmp_path / "second").symlink_to(elsewhere / "first")
+        said = self.call(tmp_path / "second", elsewhere, "play", "a b")
+        assert said == f"{elsewhere}|{checkout}|1|-m runtime play a b\n"
+
+    def test_sets_up_when_the_lock_has_changed(self, checkout: Path) -> None:
+        (checkout / "uv.lock").write_text("lock 2")
+        assert self.call(checkout / "faultline", checkout, "up").splitlines()[0] == "set up"
+
+    def test_sets_up_with_groups_and_runs_nothing(self, checkout: Path) -> None:
+        assert self.call(checkout / "faultline", checkout, "bootstrap", "dev", "rag") == "set up dev rag\n"
 
 
 @pytest.mark.parametrize("value", [0, 2**128 - 1, 0xFB << 120])
