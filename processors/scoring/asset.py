@@ -198,6 +198,12 @@ class AssetScoring:
             channel.forest.learn(z)
 
 
+def warm_up() -> None:
+    """Import River and onnxruntime now, so that the first window of a stream needn't wait for them (seconds)."""
+    Forest(seed=0)
+    reconstruction.runtime()
+
+
 def _challenger(reference: ModelReference, models: Mapping[str, bytes]) -> _Challenger:
     if reference.name == HALF_SPACE_TREES:
         return _Challenger(reference, None)

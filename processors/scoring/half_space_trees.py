@@ -29,7 +29,7 @@ _HEAD: Final = 2
 @functools.cache
 def _half_space_trees() -> Any:
     # Untyped, since River publishes no types. Imported on first use: it takes 1.8 s, and most processes never score.
-    from river.anomaly import HalfSpaceTrees  # noqa: PLC0415
+    from river.anomaly import HalfSpaceTrees  # noqa: PLC0415 -- see above
 
     return HalfSpaceTrees
 

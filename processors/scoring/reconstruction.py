@@ -95,10 +95,16 @@ def _split(rows: NDArray[np.float64], size: int) -> list[NDArray[np.float64]]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
 
 
-def _session(name: str, content: bytes) -> Any:
-    # Untyped, since onnxruntime publishes no types. Imported on first use: processes that never score don't pay for it.
-    import onnxruntime  # noqa: PLC0415
+@functools.cache
+def runtime() -> Any:
+    """Return onnxruntime, imported on first use: processes that never score don't pay for it."""
+    import onnxruntime  # noqa: PLC0415 -- see above
 
+    return onnxruntime
+
+
+def _session(name: str, content: bytes) -> Any:
+    onnxruntime = runtime()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
