@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from api.payloads import WaveformDetail, WaveformSummary
 from api.times import Instant
-from contracts.errors import ConfigurationError
+from contracts.errors import ConfigurationError, SignalError
 from contracts.ports import WaveformSnapshot
 from processors.bearings import bearing
 from processors.spectrum import amplitude_spectrum
@@ -161,6 +161,8 @@ def _envelope(
         low_hz, high_hz = band_hz
     n = rows.shape[1]
     first, last = envelope.band_bins(low_hz, high_hz, sampling_rate_hz / n, n)
+    if first == last:
+        raise SignalError(f"the band from {low_hz:g} to {high_hz:g} Hz lies outside the spectrum")
     squared = envelope.squared_envelope(scipy.fft.rfft(rows, axis=1), n, first, last)
     return envelope.envelope_spectrum(squared)[0, : last - first], (low_hz, high_hz)
 

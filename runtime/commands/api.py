@@ -23,7 +23,8 @@ from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
 
 _CONNECTIONS: Final = 8
-_QUERY_S: Final = 10.0
+#: Longest wait for a connection, and longest query: then the caller is told to come back.
+_QUERY_S: Final = 5.0
 _BROKER_S: Final = 1.5
 _GRACE_S: Final = 3
 _MOST_CONNECTIONS: Final = 256
