@@ -11,7 +11,7 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Protocol
 
 import typer
 from rich.console import Console
@@ -19,20 +19,27 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from adapters.kafka import KafkaSink, ensure_topics
 from adapters.recordings import Format, Known, Recording, read_recordings
+from contracts import ports
 from contracts.activations import activation_of
 from contracts.assets import AssetConfiguration
-from contracts.codec import BundledSchemas, Codec
 from contracts.errors import ConfigurationError
-from contracts.ports import AssetRegistry, BlockSink, Clock
+from contracts.ports import AssetRegistry, Clock
+from contracts.topics import CONDITIONS, MEASUREMENTS
 from runtime.clock import SystemClock
+from runtime.connect import running_urls
+from runtime.registry import codec_for
 from runtime.replay import RECORDINGS_SITE, asset_of, matching_channels, recorded
-from runtime.services.folder import LOOPBACK, ProjectFolder, port_answers
+from runtime.services.local import Urls
 from runtime.settings import Settings, load_settings
 from runtime.sources import Due, Sent, check_speed, send
 
 _ACTOR: Final = "play"
 #: An interrupted replay waits this long for what is already under way.
 _LAST_FLUSH_S: Final = 5.0
+
+
+class Log(ports.BlockSink, ports.Outlet, Protocol):
+    """Takes measurements, and activations for both topics that need them."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +96,7 @@ def play(
 
 async def replay(
     playlist: Playlist,
-    sink: BlockSink,
+    log: Log,
     clock: Clock,
     played: Played,
     registry: AssetRegistry | None,
@@ -101,7 +108,7 @@ async def replay(
     ----------
     playlist : Playlist
         What to play.
-    sink : BlockSink
+    log : Log
         Where the records go.
     clock : Clock
         Now, and the pace.
@@ -117,7 +124,7 @@ async def replay(
     ConfigurationError
         For recordings that can't be read as asked, or don't fit the asset named.
     Unavailable
-        If the sink or the registry is away.
+        If the log or the registry is away.
     """
     free_from_ns: dict[str, int] = {}
     for recording in read_recordings(playlist.path, playlist.file_format, playlist.known):
@@ -127,13 +134,13 @@ async def replay(
         newest_ns = clock.now_ns() - round(_backlog_s(recording, playlist.speed) * 1e9)
         start_ns = max(newest_ns, free_from_ns.get(asset.asset_id, 0))
         free_from_ns[asset.asset_id] = start_ns + round(recording.signal.duration_s * 1e9)
-        await _activate(asset, sink, clock, registry, played)
+        await _activate(asset, log, clock, registry, played)
         played.recordings += 1
         task = progress.add_task(recording.name, total=recording.signal.duration_s)
         records = recorded(
             recording, asset, device_id=f"play-{asset.asset_id}", boot_id=secrets.token_hex(8), start_ns=start_ns
         )
-        await send(_shown(records, progress, task), sink, clock, speed=playlist.speed, sent=played.sent)
+        await send(_shown(records, progress, task), log, clock, speed=playlist.speed, sent=played.sent)
 
 
 def _shown(records: Iterable[Due], progress: Progress, task: TaskID) -> Iterator[Due]:
@@ -154,9 +161,9 @@ def _speed(text: str) -> float | None:
 
 
 async def _play(playlist: Playlist, settings: Settings, clock: Clock, played: Played) -> None:
-    bootstrap = _bootstrap(settings)
-    ensure_topics(bootstrap, settings.partitions)
-    sink = KafkaSink(bootstrap, Codec(BundledSchemas()))
+    urls = _urls(settings)
+    ensure_topics(urls.kafka, settings.partitions)
+    log = KafkaSink(urls.kafka, codec_for(settings))
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -164,35 +171,35 @@ async def _play(playlist: Playlist, settings: Settings, clock: Clock, played: Pl
         TimeElapsedColumn(),
     )
     with Progress(*columns, console=Console(stderr=True)) as progress:
-        async with _registry(settings) as registry:
+        async with _registry(urls.database) as registry:
             try:
-                await replay(playlist, sink, clock, played, registry, progress)
+                await replay(playlist, log, clock, played, registry, progress)
             except asyncio.CancelledError:
                 async with asyncio.timeout(_LAST_FLUSH_S):
-                    await sink.flush()
+                    await log.flush()
                 raise
 
 
-def _bootstrap(settings: Settings) -> str:
-    """Return the broker of the settings, or the one that runs for this project folder."""
+def _urls(settings: Settings) -> Urls:
+    """Return the services of the settings (the database may be none), or those that run for this project folder."""
     if settings.kafka_url is not None:
-        return settings.kafka_url
-    port = ProjectFolder(settings.data_dir).ports().get("kafka")
-    if port is None or not port_answers(port):
+        return Urls(kafka=settings.kafka_url, database=settings.database_url or "")
+    running = running_urls(settings.data_dir)
+    if running is None:
         raise ConfigurationError(
             "no Kafka runs here: start ./faultline up in another terminal, or set FAULTLINE_KAFKA_URL"
         )
-    return f"{LOOPBACK}:{port}"
+    return running
 
 
 @asynccontextmanager
-async def _registry(settings: Settings) -> AsyncIterator[AssetRegistry | None]:
-    if settings.database_url is None:
+async def _registry(database_url: str) -> AsyncIterator[AssetRegistry | None]:
+    if not database_url:
         yield None
         return
     from adapters import timescale  # noqa: PLC0415 -- most replays have no database
 
-    async with timescale.Database(settings.database_url) as database:
+    async with timescale.Database(database_url) as database:
         yield timescale.AssetRegistry(database)
 
 
@@ -213,7 +220,7 @@ async def _asset(playlist: Playlist, recording: Recording, registry: AssetRegist
 
 
 async def _activate(
-    asset: AssetConfiguration, sink: BlockSink, clock: Clock, registry: AssetRegistry | None, played: Played
+    asset: AssetConfiguration, log: Log, clock: Clock, registry: AssetRegistry | None, played: Played
 ) -> None:
     """Put the asset on the log and into the registry, unless it is there just so already."""
     activation = activation_of(asset, clock.now_ns(), _ACTOR)
@@ -221,8 +228,9 @@ async def _activate(
         return
     if registry is not None and asset.site_id == RECORDINGS_SITE.site_id:
         await registry.import_assets([RECORDINGS_SITE], [asset], [], _ACTOR)
-    await sink.put(activation)
-    await sink.flush()
+    for topic in (MEASUREMENTS, CONDITIONS):
+        await log.send(topic, asset.asset_id, activation)
+    await log.flush()
     if registry is not None:
         await registry.mark_activated(asset.asset_id, activation.version)
     played.assets[asset.asset_id] = activation.version

@@ -17,6 +17,7 @@ from contracts import records as r
 from contracts.activations import configuration_of
 from contracts.assets import AssetConfiguration, Channel, MeasurementPoint, ServiceEvent, Site
 from contracts.errors import ConfigurationError
+from contracts.topics import CONDITIONS, MEASUREMENTS
 from runtime.commands import play as play_module
 from runtime.commands.play import Played, Playlist, replay
 
@@ -34,9 +35,25 @@ class StillClock:
 class ListSink:
     def __init__(self) -> None:
         self.records: list[r.Measurement] = []
+        self.sent: list[tuple[str, r.Record]] = []
 
     async def put(self, record: r.Measurement) -> None:
         self.records.append(record)
+
+    async def send(
+        self,
+        topic: str,
+        key: str | None,
+        record: r.Record,
+        *,
+        partition: int = -1,
+        headers: Sequence[tuple[str, bytes]] = (),
+    ) -> None:
+        assert key
+        self.sent.append((topic, record))
+        if topic == MEASUREMENTS:
+            assert isinstance(record, r.Activation)
+            self.records.append(record)
 
     async def flush(self) -> None:
         pass
@@ -83,6 +100,9 @@ def played(playlist: Playlist, registry: MemoryRegistry | None = None) -> tuple[
     sink, result = ListSink(), Played()
     with Progress(console=Console(file=io.StringIO())) as progress:
         asyncio.run(replay(playlist, sink, StillClock(), result, registry, progress))
+    assert [record for topic, record in sink.sent if topic == CONDITIONS] == [
+        record for topic, record in sink.sent if topic == MEASUREMENTS
+    ]
     return sink.records, result
 
 
