@@ -1,9 +1,9 @@
 """The envelope: where a bearing fault shows long before it moves the overall level.
 
 Each impact of a fault rings a resonance. The squared envelope of a band around that resonance repeats at the fault
-frequency, so its spectrum (SES) has lines there. The band is the one whose envelope is most impulsive (fast
-kurtogram), with one guard: the two strongest impulses of the record don't count, because an electrical transient or a
-single knock is impulsive too but repeats nothing.
+frequency, so its spectrum (SES) has lines there. The band is the one whose SES stands out most from its own floor (the
+infogram's measure), among the bands of a fast kurtogram; with one guard: a band whose kurtosis comes from fewer than
+three impulses is rejected, because a switching transient or a single knock is impulsive too but repeats nothing.
 
 Bands are cut from the plain FFT and brought back by a short inverse transform: no filter, no long Hilbert transform.
 Transforms are two-dimensional, so a row's bits don't depend on the rows beside it.
@@ -27,6 +27,8 @@ Complex = npt.NDArray[np.complexfloating[Any, Any]]
 
 #: Above the sampling rate over this, the anti-alias filter of a recorder has begun to close.
 USABLE_SHARE: Final = 2.56
+#: Above this an accelerometer on its stud nears its own resonance, and noise decides what looks impulsive.
+HIGHEST_HZ: Final = 10_000.0
 #: Below this a machine's orders rule, not resonances.
 LOWEST_HZ: Final = 500.0
 #: Bands of the kurtogram divide the usable range by these numbers,
@@ -35,10 +37,15 @@ DIVISIONS: Final = (1, 2, 3, 4, 6, 8, 12, 16)
 NARROWEST_HZ: Final = 1000.0
 #: A band of fewer bins has no envelope worth the name.
 _FEWEST_BINS: Final = 8
-#: The strongest impulses that don't count; what is left must still be impulsive.
+#: Without its two strongest impulses an impulsive band must still be impulsive.
 _IGNORED_IMPULSES: Final = 2
-#: A band's kurtosis must stand this many standard deviations over that of noise.
+#: Impulsive is a kurtosis this many standard deviations over that of noise.
 _SIGNIFICANT: Final = 4.0
+#: Lines between these matter for the choice: from so many bins on (slow drift lies below) up to the harmonics of races.
+_FIRST_LINE_BIN: Final = 5
+_LAST_LINE_HZ: Final = 1000.0
+#: The floor of an envelope spectrum is its median over blocks of so many bins.
+_FLOOR_BLOCK: Final = 64
 
 
 def squared_envelope(spectrum: Complex, n_samples: int, first: int, last: int) -> Real:
@@ -145,7 +152,7 @@ def kurtogram_bands(sampling_rate_hz: float) -> list[tuple[float, float]]:
     >>> kurtogram_bands(12800.0)[:3]
     [(500.0, 5000.0), (500.0, 2500.0), (2500.0, 5000.0)]
     """
-    top = sampling_rate_hz / USABLE_SHARE
+    top = min(sampling_rate_hz / USABLE_SHARE, HIGHEST_HZ)
     lowest = min(LOWEST_HZ, 0.1 * top)
     bands = []
     for division in DIVISIONS:
@@ -157,12 +164,38 @@ def kurtogram_bands(sampling_rate_hz: float) -> list[tuple[float, float]]:
     return bands
 
 
+@numba.njit(cache=True)
+def line_contrast(amplitudes: Real, first: int, last: int, out: F64) -> None:
+    """Fill `out` (n_rows,) with how far lines stand out in bins `first` to `last` (excluded) of each row.
+
+    It is the negentropy of the amplitudes over their local floor: 0 for a flat spectrum, larger the fewer bins hold
+    the more of it. Rows without any floor get minus infinity.
+    """
+    for r in range(amplitudes.shape[0]):
+        total = 0.0
+        weighted = 0.0
+        count = 0
+        for start in range(first, last, _FLOOR_BLOCK):
+            block = amplitudes[r, start : min(start + _FLOOR_BLOCK, last)]
+            floor = np.float64(np.median(block))
+            if floor > 0.0:
+                for value in block:
+                    level = value / floor
+                    total += level
+                    count += 1
+                    if level > 0.0:
+                        weighted += level * math.log(level)
+        # the mean of q·ln(q) for q = level over mean level
+        out[r] = weighted / total - math.log(total / count) if count > 0 else -np.inf
+
+
 def choose_bands(samples_g: F32, sampling_rate_hz: float) -> F64:
-    """Return the demodulation band of each channel: the most impulsive one, two impulses ignored.
+    """Return the demodulation band of each channel: the one whose envelope spectrum has the clearest lines.
 
-    Where no band is more impulsive than noise, it is the whole usable range.
+    Where every band is rejected, it is the whole usable range.
 
-    J. Antoni, "Fast computation of the kurtogram for the detection of transient faults", MSSP 21 (2007), 108-124.
+    J. Antoni, "Fast computation of the kurtogram for the detection of transient faults", MSSP 21 (2007), 108-124;
+    "The infogram: entropic evidence of the signature of repetitive transients", MSSP 74 (2016), 73-94.
 
     Parameters
     ----------
@@ -188,23 +221,27 @@ def choose_bands(samples_g: F32, sampling_rate_hz: float) -> F64:
     n = samples_g.shape[1]
     spectrum = scipy.fft.rfft(samples_g, axis=1)
     bands = kurtogram_bands(sampling_rate_hz)
-    scores = np.stack([_impulsiveness(spectrum, n, sampling_rate_hz / n, band) for band in bands], axis=1)
-    best = np.argmax(scores, axis=1)
-    best[~(scores.max(axis=1) > 0.0)] = 0
-    chosen: F64 = np.array(bands)[best]
+    merits = np.stack([band_merit(spectrum, n, sampling_rate_hz / n, band) for band in bands], axis=1)
+    chosen: F64 = np.array(bands)[np.argmax(merits, axis=1)]
     return chosen
 
 
-def _impulsiveness(spectrum: Complex, n: int, bin_hz: float, band: tuple[float, float]) -> F64:
-    """Return by how much each channel's guarded kurtosis in a band exceeds that of noise; negative for noise."""
-    first, last = band_bins(band[0], band[1], bin_hz, n)
-    out = np.full(spectrum.shape[0], -np.inf)
+def band_merit(spectrum: Complex, n_samples: int, bin_hz: float, band_hz: tuple[float, float]) -> F64:
+    """Return how clear each channel's lines are in a band; minus infinity where the band is rejected."""
+    n_channels = spectrum.shape[0]
+    merit = np.full(n_channels, -np.inf)
+    first, last = band_bins(band_hz[0], band_hz[1], bin_hz, n_samples)
     if last - first < _FEWEST_BINS:
-        return out
-    guarded_kurtosis(squared_envelope(spectrum, n, first, last), _IGNORED_IMPULSES, out)
-    out[~np.isfinite(out)] = -np.inf
-    excess: F64 = out - _SIGNIFICANT * 2.0 / math.sqrt(last - first)
-    return excess
+        return merit
+    squared = squared_envelope(spectrum, n_samples, first, last)
+    plain, guarded = np.empty(n_channels), np.empty(n_channels)
+    guarded_kurtosis(squared, 0, plain)
+    guarded_kurtosis(squared, _IGNORED_IMPULSES, guarded)
+    limit = _SIGNIFICANT * 2.0 / math.sqrt(last - first)
+    last_line = min(last - first, math.ceil(_LAST_LINE_HZ / bin_hz))
+    line_contrast(envelope_spectrum(squared), _FIRST_LINE_BIN, last_line, merit)
+    merit[~np.isfinite(merit) | ((plain > limit) & (guarded <= limit))] = -np.inf
+    return merit
 
 
 def band_bins(low_hz: float, high_hz: float, bin_hz: float, n_samples: int) -> tuple[int, int]:

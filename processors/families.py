@@ -2,8 +2,8 @@
 
 A fault line is never taken for the largest line around: a family is a base frequency within 3 % of the expected one
 (slip, and differences between makers) whose harmonics stand over their local floor together. Its score is the median
-of the harmonics' levels, so one chance line can't carry it. A base that falls on a multiple of the shaft speed could be
-the shaft itself, and is called ambiguous.
+of the harmonics' levels, so one chance line can't carry it. A line on a multiple of the shaft speed doesn't count for
+a family: it may be the shaft's own. Where only the shaft's multiples stand out, the family is called ambiguous.
 """
 
 import math
@@ -26,6 +26,11 @@ TOLERANCE: Final = 0.03
 HARMONICS: Final = 3
 #: The floor of a line is the median of this many bins on either side.
 _FLOOR_REACH: Final = 40
+#: A line within so many bins, or this share of its frequency, of a multiple of the shaft speed may be the shaft's.
+_SHAFT_BINS: Final = 2.0
+_SHAFT_SHARE: Final = 0.003
+#: Where the shaft's multiples stand out so much more than any other base, they are what is reported.
+_SHAFT_LEAD_DB: Final = 10.0
 #: Names of the families, in the order of the feature catalogue.
 FAMILY_NAMES: Final = ("BPFO", "BPFI", "BSF", "FTF")
 
@@ -76,15 +81,36 @@ def _local_floor(amplitudes: Real, at: int) -> float:
 
 
 @numba.njit(cache=True)
-def search_family(amplitudes: Real, expected: float, n_harmonics: int, levels: F64, best_levels: F64) -> float:
+def _level_db(amplitudes: Real, position: float, floor: float) -> float:
+    """Return the level over `floor` of the line at `position` (bins, one bin of play); 0 where there is no peak.
+
+    The skirt of a strong line next to it is no peak.
+    """
+    at = math.floor(position + 0.5)
+    top = 0.0
+    for k in range(at - 1, at + 2):
+        v = amplitudes[k]
+        if v > top and v >= amplitudes[k - 1] and v >= amplitudes[k + 1]:
+            top = v
+    return 20.0 * math.log10(top / floor) if top > 0.0 and floor > 0.0 else 0.0
+
+
+@numba.njit(cache=True)
+def search_family(amplitudes: Real, expected: float, shaft: float, levels: F64, shaft_levels: F64) -> float:
     """Return the base position (bins) near `expected` whose harmonics stand out most.
 
-    `best_levels` (n_harmonics,) is filled with their levels over the local floor, dB; `levels` is scratch of the same
-    length. The harmonics must lie within `amplitudes` (n_bins,).
+    `shaft` is the shaft frequency (bins): lines on its multiples have level 0. `levels` (n_harmonics,) is filled with
+    the levels over the local floor, dB, and `shaft_levels` with those at the shaft's multiple next to `expected`. The
+    harmonics must lie within `amplitudes` (n_bins,).
     """
+    n_harmonics = levels.size
     floors = np.empty(n_harmonics)
+    trial = np.empty(n_harmonics)
+    multiple = max(1.0, math.floor(expected / shaft + 0.5)) * shaft
+    on_shaft = abs(multiple - expected) <= TOLERANCE * expected
     for h in range(n_harmonics):
         floors[h] = _local_floor(amplitudes, math.floor((h + 1) * expected + 0.5))
+        shaft_levels[h] = _level_db(amplitudes, (h + 1) * multiple, floors[h]) if on_shaft else 0.0
     step = 0.5 / n_harmonics
     steps = math.floor(TOLERANCE * expected / step)
     best = expected
@@ -93,16 +119,20 @@ def search_family(amplitudes: Real, expected: float, n_harmonics: int, levels: F
     for s in range(-steps, steps + 1):
         base = expected + s * step
         for h in range(n_harmonics):
-            at = math.floor((h + 1) * base + 0.5)
-            top = max(amplitudes[at - 1], amplitudes[at], amplitudes[at + 1])
-            levels[h] = 20.0 * math.log10(top / floors[h]) if top > 0.0 and floors[h] > 0.0 else 0.0
-        score = np.median(levels)
-        total = np.sum(levels)
+            position = (h + 1) * base
+            order = math.floor(position / shaft + 0.5)
+            near = max(_SHAFT_BINS, _SHAFT_SHARE * position)
+            if order >= 1.0 and abs(position - order * shaft) < near:
+                trial[h] = 0.0
+            else:
+                trial[h] = _level_db(amplitudes, position, floors[h])
+        score = np.median(trial)
+        total = np.sum(trial)
         if score > best_score or (score == best_score and total > best_sum):
             best = base
             best_score = score
             best_sum = total
-            best_levels[:] = levels
+            levels[:] = trial
     return best
 
 
@@ -138,29 +168,25 @@ def find_families(
 
 def _find(name: str, amplitudes: Real, bin_hz: float, expected_hz: float, shaft_hz: float) -> LineFamily:
     needed_s = 1.0 / (TOLERANCE * expected_hz)
-    within = int((amplitudes.size - 3) / (expected_hz / bin_hz * (1.0 + TOLERANCE)))
+    within = int((amplitudes.size - 4) / (expected_hz / bin_hz * (1.0 + TOLERANCE)))
     n_harmonics = min(HARMONICS, within)
     too_short = needed_s * bin_hz > 1.0
     if too_short or n_harmonics < 2:
         needed = needed_s if too_short else None
         return LineFamily(name, expected_hz, None, None, (), None, decided=False, needed_s=needed)
-    levels = np.empty(n_harmonics)
-    found = search_family(amplitudes, expected_hz / bin_hz, n_harmonics, np.empty(n_harmonics), levels) * bin_hz
+    levels, shaft_levels = np.empty(n_harmonics), np.empty(n_harmonics)
+    found = bin_hz * search_family(amplitudes, expected_hz / bin_hz, shaft_hz / bin_hz, levels, shaft_levels)
+    order = None
+    if np.median(shaft_levels) > np.median(levels) + _SHAFT_LEAD_DB:
+        multiple = max(1, math.floor(expected_hz / shaft_hz + 0.5))
+        found, levels, order = multiple * shaft_hz, shaft_levels, f"{multiple}x"
     return LineFamily(
         name,
         expected_hz,
         found,
         float(np.median(levels)),
         tuple((found * (h + 1), float(level)) for h, level in enumerate(levels)),
-        _shaft_order(found, shaft_hz, bin_hz),
+        order,
         decided=True,
         needed_s=None,
     )
-
-
-def _shaft_order(found_hz: float, shaft_hz: float, bin_hz: float) -> str | None:
-    """Return the shaft order that a base can't be told from: its highest harmonic is less than two bins away."""
-    order = round(found_hz / shaft_hz)
-    if order >= 1 and abs(found_hz - order * shaft_hz) * HARMONICS < 2.0 * bin_hz:
-        return f"{order}x"
-    return None

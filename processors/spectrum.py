@@ -34,7 +34,7 @@ def window(name: Window, n: int) -> F64:
 
     Examples
     --------
-    >>> window("hann", 4).tolist()
+    >>> window("hann", 4).round(9).tolist()
     [0.0, 0.5, 1.0, 0.5]
     """
     phase = 2.0 * np.pi * np.arange(n) / n
