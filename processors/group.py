@@ -23,7 +23,7 @@ from processors.bearings import bearing
 from processors.diagnosis import diagnose
 from processors.features import FeatureEngine, choose_bands
 from processors.regime import STOPPED, regime_of
-from processors.scoring import AssetScoring
+from processors.scoring import BUILT_IN_MODELS, AssetScoring
 from processors.severity import grade
 from processors.window import Hole, SampleWindows, Window, WindowState
 
@@ -324,7 +324,8 @@ def _point_of(config: AssetConfiguration, channel: r.BlockChannel) -> Measuremen
 
 
 def _load(config: AssetConfiguration, models: ports.ModelStore) -> dict[str, bytes]:
-    return {f"{m.name}@{m.version}": models.load(m.name, m.version, m.sha256) for m in config.models}
+    stored = [model for model in config.models if model.name not in BUILT_IN_MODELS]
+    return {f"{model.name}@{model.version}": models.load(model.name, model.version, model.sha256) for model in stored}
 
 
 def check_configuration(config: AssetConfiguration, models: ports.ModelStore) -> None:

@@ -1,5 +1,6 @@
 """A topic read from its beginning to its end as of now: the log as input of recomputation and inspection."""
 
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
@@ -11,6 +12,7 @@ from contracts.errors import Unavailable
 
 _BATCH: Final = 256
 _NS_PER_MS: Final = 1_000_000
+_PASSING: Final = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,12 +57,18 @@ def read_log(
         bootstrap, group_id="faultline-read-log", enable_auto_commit=False, enable_partition_eof=True
     )
     consumer = Consumer({**settings, "auto.offset.reset": "earliest"}, logger=LOGGER)
-    try:
-        ends = _assign(consumer, topic, start or {}, timeout_s)
-    except KafkaException as error:
-        consumer.close()
-        raise Unavailable("Kafka", f"{topic}: {error.args[0]}") from None
-    return _read(consumer, topic, ends, timeout_s)
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            ends = _assign(consumer, topic, start or {}, timeout_s)
+        except KafkaException as error:
+            # a broker that has just started names partitions before it leads them
+            if time.monotonic() < deadline_s and error.args[0].code() in _PASSING:
+                time.sleep(POLL_S)
+                continue
+            consumer.close()
+            raise Unavailable("Kafka", f"{topic}: {error.args[0]}") from None
+        return _read(consumer, topic, ends, timeout_s)
 
 
 def _assign(consumer: Consumer, topic: str, start: Mapping[int, int], timeout_s: float) -> dict[int, int]:

@@ -69,7 +69,6 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
         runner.execute_from_commandline()
     except SystemExit as ended:
         return int(ended.code or 0)
-    return 0
 
 
 def _faust_folder(settings: Settings) -> Path:

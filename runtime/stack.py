@@ -1,0 +1,189 @@
+"""The whole product on one machine: services, schema, topics, assets, and our own processes.
+
+Invariants: everything that is started belongs to one supervisor, which stops it in reverse order; a start after a crash
+finds what was left and goes on from there.
+"""
+
+import asyncio
+import base64
+import secrets
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from adapters.kafka import KafkaSink, ensure_topics
+from adapters.timescale import AssetRegistry, Database, DeliveryQueue, migrate
+from contracts.assets import AssetConfiguration, Site
+from contracts.ports import Endpoint
+from runtime.activate import activate
+from runtime.clock import SystemClock
+from runtime.registry import codec_for
+from runtime.services.local import LocalServices, ServiceStatus, Urls
+from runtime.services.processes import ChildProcess, ProcessSpec
+from runtime.settings import PROJECT, Settings, child_environment
+
+_KEY_FILE: Final = "webhook.key"
+_KEY_BYTES: Final = 32
+_DEMO_ENDPOINT: Final = "local-receiver"
+_CONFIGURED_ENDPOINT: Final = "configured"
+_PROBE_S: Final = 1.0
+
+Report = Callable[[ServiceStatus], None]
+
+
+@dataclass(slots=True)
+class Stack:
+    """Start and stop everything; made for one run.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to use and what to start.
+    report : callable
+        Told one line per part.
+    """
+
+    settings: Settings
+    report: Report
+    services: LocalServices = field(init=False)
+    urls: Urls = field(init=False)
+    webhook_secret: str = field(init=False, repr=False)
+    _children: dict[str, ChildProcess] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.services = LocalServices(self.settings.data_dir, self.settings, self.report)
+
+    def start(self, site: Site, assets: tuple[AssetConfiguration, ...]) -> None:
+        """Start services and processes; return once the stream and the API serve."""
+        self.urls = self.services.start()
+        self.webhook_secret = self._secret()
+        asyncio.run(self._prepare(site, assets))
+        specs = [self._worker(), self._api(), self._receiver(), self._notify()]
+        with ThreadPoolExecutor(len(specs)) as pool:
+            list(pool.map(self._launch, specs))
+
+    async def _prepare(self, site: Site, assets: tuple[AssetConfiguration, ...]) -> None:
+        """Bring schema and topics up to date, register the assets, and put new configurations on the log."""
+        await asyncio.to_thread(ensure_topics, self.urls.kafka, self.settings.partitions)
+        await migrate(self.urls.database)
+        async with Database(self.urls.database) as database:
+            registry = AssetRegistry(database)
+            await registry.import_assets([site], assets, [], "demo")
+            sink = KafkaSink(self.urls.kafka, codec_for(self.settings))
+            await activate(registry, sink, SystemClock(), "demo")
+            queue = DeliveryQueue(database)
+            await queue.put_endpoint(Endpoint(_DEMO_ENDPOINT, f"{self.receiver_url}/alarms", (self.webhook_secret,)))
+            if self.settings.webhook_url is not None and self.settings.webhook_secret is not None:
+                secret = self.settings.webhook_secret.get_secret_value()
+                await queue.put_endpoint(Endpoint(_CONFIGURED_ENDPOINT, self.settings.webhook_url, (secret,)))
+
+    def start_source(self, speed: str) -> None:
+        """Start streaming the default scenario."""
+        self._launch(self._ours("source", ("--speed", speed), lambda: True))
+
+    def stop(self) -> None:
+        """Stop everything, newest first: the source before the worker, so that nothing is left half read."""
+        self.services.stop()
+
+    def failed(self) -> str | None:
+        """Return the last words of a process that ended by itself, if one has."""
+        for name, child in self._children.items():
+            if child.returncode is not None:
+                return f"{name} ended with {child.returncode}; {child.last_words()}"
+        return None
+
+    def revive(self) -> None:
+        """Start processes that ended by themselves again: they go on from their last checkpoint."""
+        for name, child in list(self._children.items()):
+            if child.returncode is not None and name != "source":
+                self.report(ServiceStatus(name, "restart", detail=child.last_words()))
+                self._children[name] = self.services.supervisor.start(child.spec)
+
+    @property
+    def api_url(self) -> str:
+        """Where the API listens."""
+        return f"http://{self.settings.api_host}:{self._port('api')}"
+
+    @property
+    def receiver_url(self) -> str:
+        """Where the local webhook receiver listens."""
+        return f"http://127.0.0.1:{self._port('receiver')}"
+
+    def _port(self, name: str) -> int:
+        if name == "api" and self.settings.api_port:
+            return self.settings.api_port
+        return self.services.folder.port(name)
+
+    # --- processes ----------------------------------------------------------------------------------------------------
+
+    def _worker(self) -> ProcessSpec:
+        ready = self.services.folder.run / "worker.ready"
+        ready.unlink(missing_ok=True)
+        return self._ours("worker", ("--ready-file", str(ready)), ready.exists, stop_s=20.0)
+
+    def _api(self) -> ProcessSpec:
+        return self._ours("api", ("--port", str(self._port("api"))), lambda: _answers(f"{self.api_url}/healthz"))
+
+    def _receiver(self) -> ProcessSpec:
+        return self._ours(
+            "receiver",
+            ("--port", str(self._port("receiver"))),
+            lambda: _answers(f"{self.receiver_url}/received"),
+            {"FAULTLINE_WEBHOOK_SECRET": self.webhook_secret},
+        )
+
+    def _notify(self) -> ProcessSpec:
+        return self._ours("notify", ("--allow-loopback",), lambda: True)
+
+    def _ours(
+        self,
+        name: str,
+        arguments: tuple[str, ...],
+        ready: Callable[[], bool],
+        more: dict[str, str] | None = None,
+        stop_s: float = 10.0,
+    ) -> ProcessSpec:
+        environment = child_environment(
+            {"FAULTLINE_KAFKA_URL": self.urls.kafka, "FAULTLINE_DATABASE_URL": self.urls.database, **(more or {})},
+            self.settings,
+        )
+        return ProcessSpec(
+            name=name,
+            argv=(sys.executable, "-m", "runtime", name, *arguments),
+            log_file=self.services.folder.logs / f"{name}.log",
+            ready=ready,
+            cwd=PROJECT,
+            environment=environment,
+            stop_deadline_s=stop_s,
+        )
+
+    def _launch(self, spec: ProcessSpec) -> None:
+        child = self.services.supervisor.start(spec)
+        self._children[spec.name] = child
+        elapsed_s = child.await_ready()
+        address = {"api": self.api_url, "receiver": self.receiver_url}.get(spec.name, "")
+        self.report(ServiceStatus(spec.name, "ready", elapsed_s, address))
+
+    def _secret(self) -> str:
+        """Return the signing key of the local receiver; it is made once, and read by its owner only."""
+        path: Path = self.services.folder.run / _KEY_FILE
+        if not path.exists():
+            path.touch(0o600)
+            key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+            path.write_text(f"whsec_{key}", encoding="ascii")
+        return path.read_text(encoding="ascii")
+
+
+def _answers(url: str) -> bool:
+    if urlsplit(url).hostname is None:
+        return False
+    try:
+        return httpx.get(url, timeout=_PROBE_S).is_success
+    except httpx.HTTPError:
+        return False
