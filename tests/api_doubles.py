@@ -1,7 +1,5 @@
 """The API's ports in memory, and a client for the API: shared by its tests."""
 
-
-
 import asyncio
 import dataclasses
 import math
@@ -11,23 +9,23 @@ from typing import Any
 
 import httpx
 import msgspec
-import numpy as np
 from starlette.applications import Starlette
 
 from api.app import create_app
+from api.problems import SECURITY_HEADERS
 from api.sse import StreamSettings
 from contracts import records as r
-from contracts.assets import AssetConfiguration, Channel, MeasurementPoint
 from contracts.errors import NotFound, Unavailable
-from contracts.features import FEATURE_NAMES
 from contracts.ports import Identity, Principal, TokenIssuer, WaveformSnapshot
-
-NOW_NS = 1_767_268_800_000_000_000
-WINDOW_NS = NOW_NS - 10_000_000_000
-RATE_HZ = 25_600.0
-
-EVIDENCE = r.Evidence(
-    name="BPFO", value=18.3, unit="dB", limit=10.0, frequency_hz=106.4, text="BPFO 106.4 Hz: 18.3 dB over the floor"
+from tests.api_samples import (
+    NOW_NS,
+    WINDOW_NS,
+    alarm_row,
+    assessment_row,
+    condition,
+    configuration,
+    transition,
+    waveform,
 )
 
 
@@ -65,64 +63,6 @@ class Commands:
         if self.away:
             raise Unavailable("broker", "127.0.0.1:9092 refused", 2.5)
         self.log.append(command)
-
-
-def configuration(asset_id: str, site_id: str) -> AssetConfiguration:
-    channel = Channel(channel_id=f"{asset_id}-DE-H.acc", quantity="acceleration", unit="g")
-    point = MeasurementPoint(
-        point_id=f"{asset_id}-DE-H",
-        location="drive end",
-        direction="radial_horizontal",
-        bearing="6205",
-        channels=(channel,),
-    )
-    return AssetConfiguration(
-        asset_id=asset_id, site_id=site_id, name=f"Pump {asset_id}", asset_type="pump", points=(point,)
-    )
-
-
-def transition(alarm_id: str, asset_id: str, site_id: str, sequence: int) -> r.AlarmTransition:
-    return r.AlarmTransition(
-        transition_id=f"{alarm_id}-{sequence}",
-        alarm_id=alarm_id,
-        asset_id=asset_id,
-        site_id=site_id,
-        point_id=f"{asset_id}-DE-H",
-        rule="bearing_fault",
-        sequence=sequence,
-        from_state=r.AlarmState.NORMAL,
-        state=r.AlarmState.UNACKNOWLEDGED,
-        cause="raised",
-        at_ns=WINDOW_NS + sequence,
-        started_at_ns=WINDOW_NS,
-        priority=r.Priority.MEDIUM,
-        zone=r.Zone.B,
-        fault="outer_race",
-        confidence=0.9,
-        reason="Outer-race fault: BPFO 18.3 dB over the floor",
-        evidence=(EVIDENCE,),
-    )
-
-
-def alarm_row(step: r.AlarmTransition) -> dict[str, Any]:
-    row: dict[str, Any] = msgspec.to_builtins(step)
-    row["changed_at_ns"] = row.pop("at_ns")
-    return row | {"acknowledged_by": None, "acknowledged_at_ns": None, "internal": "not for callers"}
-
-
-def waveform(asset_id: str, start_ns: int = WINDOW_NS) -> WaveformSnapshot:
-    seconds = np.arange(int(RATE_HZ)) / RATE_HZ
-    samples = 0.5 * np.sin(2 * np.pi * 160.0 * seconds)
-    samples[12_345] = 4.0
-    return WaveformSnapshot(
-        channel_id=f"{asset_id}-DE-H.acc",
-        asset_id=asset_id,
-        start_ns=start_ns,
-        sampling_rate_hz=RATE_HZ,
-        unit="g",
-        speed_rpm=1780.0,
-        samples=samples.astype("<f4").tobytes(),
-    )
 
 
 class Reader:
@@ -186,43 +126,7 @@ class Reader:
 
     async def latest_assessment(self, who: Principal, asset_id: str) -> dict[str, Any]:
         await self.asset(who, asset_id)
-        features = dict.fromkeys(FEATURE_NAMES, 1.5) | {"kurtosis": math.nan, "bpfo_db": None}
-        score = {"model": "baseline", "version": "1", "value": 4.2, "threshold": 3.5, "learning": False}
-        return {
-            "assessment_id": "asm_1",
-            "asset_id": asset_id,
-            "site_id": self.assets_by_id[asset_id].site_id,
-            "window_start_ns": WINDOW_NS,
-            "window_end_ns": WINDOW_NS + 1_000_000_000,
-            "sampling_rate_hz": RATE_HZ,
-            "n_samples": 25_600,
-            "partial": False,
-            "speed_rpm": 1780.0,
-            "regime": "s1780",
-            "catalogue_version": 1,
-            "code_version": "c1",
-            "configuration_version": "0123456789abcdef",
-            "zone": "B",
-            "channels": [
-                {
-                    "channel_id": f"{asset_id}-DE-H.acc",
-                    "point_id": f"{asset_id}-DE-H",
-                    "zone": "B",
-                    "not_graded_because": None,
-                    "features": features,
-                    "scores": [score | {"explanation": [msgspec.to_builtins(EVIDENCE)]}],
-                }
-            ],
-            "diagnoses": [
-                {
-                    "point_id": f"{asset_id}-DE-H",
-                    "channel_id": f"{asset_id}-DE-H.acc",
-                    "fault": "outer_race",
-                    "confidence": 0.9,
-                    "evidence": [msgspec.to_builtins(EVIDENCE)],
-                }
-            ],
-        }
+        return assessment_row(asset_id, self.assets_by_id[asset_id].site_id)
 
     async def features(
         self, who: Principal, channel_id: str, names: Sequence[str], from_ns: int, to_ns: int, limit: int
@@ -260,25 +164,7 @@ class Reader:
 
     async def conditions(self, who: Principal, asset_id: str, limit: int) -> list[dict[str, Any]]:
         self._check("conditions", asset_id, limit)
-        condition = r.Condition(
-            condition_id="con_1",
-            asset_id=asset_id,
-            site_id="north",
-            point_id=f"{asset_id}-DE-H",
-            rule="bearing_fault",
-            state=r.ConditionState.RAISED,
-            sequence=1,
-            at_ns=WINDOW_NS,
-            episode_started_at_ns=WINDOW_NS,
-            priority=r.Priority.MEDIUM,
-            latching=False,
-            zone=r.Zone.B,
-            fault="outer_race",
-            confidence=0.9,
-            reason="Outer-race fault",
-            evidence=(EVIDENCE,),
-        )
-        return [msgspec.to_builtins(condition)]
+        return [msgspec.to_builtins(condition(asset_id, "north", WINDOW_NS))]
 
     async def alarms(
         self, who: Principal, *, asset_id: str | None = None, standing: bool | None = None, limit: int = 100
@@ -362,3 +248,15 @@ def bench(
         streams=streams,
     )
     return Bench(app, reader, commands, clock)
+
+
+def problem(answer: httpx.Response, status: int) -> dict[str, object]:
+    """Return the problem that `answer` is, having checked that it is one."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    for name, value in SECURITY_HEADERS.items():
+        assert answer.headers[name] == value
+    body: dict[str, object] = answer.json()
+    assert body["status"] == status
+    assert {"type", "title", "detail"} <= set(body)
+    return body

@@ -28,7 +28,7 @@ from contracts.ports import Checkpoint, HistoryRows, StoredReading
 from contracts.topics import CONDITIONS
 from runtime.commands.api import api
 from runtime.settings import PROJECT
-from tests.api_doubles import EVIDENCE, RATE_HZ, configuration, transition, waveform
+from tests.api_samples import EVIDENCE, RATE_HZ, condition, configuration, transition, waveform
 
 SECOND_NS = 1_000_000_000
 DEADLINE_S = 30.0
@@ -69,27 +69,6 @@ def assessment(start_ns: int) -> r.Assessment:
     )
 
 
-def condition(at_ns: int) -> r.Condition:
-    return r.Condition(
-        condition_id="con_1",
-        asset_id="P-101",
-        site_id="north",
-        point_id="P-101-DE-H",
-        rule="bearing_fault",
-        state=r.ConditionState.RAISED,
-        sequence=1,
-        at_ns=at_ns,
-        episode_started_at_ns=at_ns,
-        priority=r.Priority.MEDIUM,
-        latching=False,
-        zone=r.Zone.B,
-        fault="outer_race",
-        confidence=0.9,
-        reason="Outer-race fault",
-        evidence=(EVIDENCE,),
-    )
-
-
 async def fill(url: str, now_ns: int) -> None:
     """Store what one worker would: two windows, a waveform, a reading, a condition and an alarm on each asset."""
     await migrate(url)
@@ -105,7 +84,7 @@ async def fill(url: str, now_ns: int) -> None:
         await store.append(
             HistoryRows(
                 assessments=[assessment(start) for start in starts],
-                conditions=[condition(starts[1])],
+                conditions=[condition("P-101", "north", starts[1])],
                 readings=[StoredReading(asset_id="P-101", reading=reading)],
                 waveforms=[waveform("P-101", starts[1])],
             )

@@ -11,7 +11,8 @@ import pytest
 from api.sse import StreamSettings
 from contracts.errors import Unavailable
 from contracts.ports import Principal
-from tests.api_doubles import NOW_NS, TECHNICIAN, Bench, bench, transition
+from tests.api_doubles import TECHNICIAN, Bench, bench
+from tests.api_samples import NOW_NS, transition
 
 FAST = StreamSettings(poll_s=0.002, assessment_s=0.02, heartbeat_s=60.0)
 DEADLINE_S = 10.0
