@@ -5,11 +5,11 @@ at a chosen speed. Event times end about now: they never run ahead of the log's 
 """
 
 import asyncio
+import contextlib
 import dataclasses
 import json
 import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Annotated, Final, Protocol
 
@@ -22,7 +22,7 @@ from adapters.recordings import Format, Known, Recording, read_recordings
 from contracts import ports
 from contracts.activations import activation_of
 from contracts.assets import AssetConfiguration
-from contracts.errors import ConfigurationError
+from contracts.errors import ConfigurationError, Unavailable
 from contracts.ports import AssetRegistry, Clock
 from contracts.topics import CONDITIONS, MEASUREMENTS
 from runtime.clock import SystemClock
@@ -64,7 +64,7 @@ class Played:
 
 
 def play(
-    path: Annotated[Path, typer.Argument(metavar="DIR", help="A folder of recordings, or one file.")],
+    path: Annotated[Path, typer.Argument(metavar="DIR", exists=True, help="A folder of recordings, or one file.")],
     *,
     file_format: Annotated[Format, typer.Option("--format", help="What the files are.")],
     speed: Annotated[str, typer.Option(help="Event seconds a second, or max.")] = "1",
@@ -175,8 +175,9 @@ async def _play(playlist: Playlist, settings: Settings, clock: Clock, played: Pl
             try:
                 await replay(playlist, log, clock, played, registry, progress)
             except asyncio.CancelledError:
-                async with asyncio.timeout(_LAST_FLUSH_S):
-                    await log.flush()
+                with contextlib.suppress(TimeoutError, Unavailable):
+                    async with asyncio.timeout(_LAST_FLUSH_S):
+                        await log.flush()
                 raise
 
 
@@ -192,7 +193,7 @@ def _urls(settings: Settings) -> Urls:
     return running
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def _registry(database_url: str) -> AsyncIterator[AssetRegistry | None]:
     if not database_url:
         yield None
