@@ -275,8 +275,9 @@ def test_a_command_is_on_record_with_actor_and_note() -> None:
 def test_duplicates_have_no_effect_even_where_they_would_apply_by_now() -> None:
     rig = Rig()
     rig.bring_to(UNACK)
-    early = command("early", rig.alarm_id, A.RESET)
+    early = command("early", rig.alarm_id, A.UNSUPPRESS)
     assert rig.book.apply(early) == []
+    assert len(rig.book.apply(command("suppress", rig.alarm_id, A.SUPPRESS))) == 1
     acknowledge = command("ack", rig.alarm_id, A.ACKNOWLEDGE)
     assert len(rig.book.apply(acknowledge)) == 1
     before = rig.book.snapshot()

@@ -122,6 +122,12 @@ def test_it_clears_only_after_five_windows_a_deadband_below_the_bound() -> None:
     assert made.reason == "Outer-race fault at DE has cleared; zone A"
 
 
+def test_windows_that_clear_must_come_in_a_row() -> None:
+    logic = ConditionLogic.build(config(), None)
+    run(logic, [faulty(s) for s in (1, 2, 3)])
+    assert run(logic, [faulty(s) if s % 5 == 0 else healthy(s) for s in range(5, 40)]) == []
+
+
 def test_an_undecided_line_does_not_clear_a_standing_fault() -> None:
     logic = ConditionLogic.build(config(), None)
     run(logic, [faulty(s) for s in (1, 2, 3)])
@@ -150,7 +156,9 @@ def test_another_fault_name_updates_once_it_persists() -> None:
     run(logic, [faulty(s) for s in (1, 2, 3)])
     flicker = [faulty(s, "inner_race" if s % 2 else "outer_race") for s in range(4, 20)]
     assert run(logic, flicker) == []
-    changed = run(logic, [faulty(s, "inner_race") for s in range(20, 30)])
+    others = [faulty(s, "inner_race" if s % 2 else "rolling_element") for s in range(20, 40)]
+    assert run(logic, others) == []
+    changed = run(logic, [faulty(s, "inner_race") for s in range(40, 50)])
     assert [m.fault for m in changed] == ["inner_race"]
     assert changed[0].reason.startswith("Inner-race fault at DE")
 

@@ -14,7 +14,7 @@ from contracts.errors import ConfigurationError
 from contracts.features import FEATURE_NAMES
 from pipelines.training import reference_autoencoder
 from processors.scoring import half_space_trees, reconstruction
-from processors.scoring.baseline import centre_and_scale
+from processors.scoring.baseline import Baseline, centre_and_scale
 from processors.scoring.calibration import Calibration
 from processors.scoring.explanation import SEVERITY_COLUMNS
 
@@ -141,6 +141,19 @@ def test_median_and_spread_agree_with_numpy() -> None:
             np.testing.assert_allclose(scale[wide], floored[wide], rtol=1e-5)
         else:
             assert np.isnan(centre[:5]).all()  # two values don't tell a spread
+
+
+def test_a_learnt_regime_is_frozen() -> None:
+    baseline = Baseline(windows=3)
+    for _ in range(3):
+        baseline.learn("r", np.ones(N_FEATURES))
+    for _ in range(50):
+        baseline.learn("r", np.full(N_FEATURES, 9.0))
+    regime = baseline.visit("r")
+    assert regime is not None
+    assert regime.centre is not None
+    assert (regime.centre == 1.0).all()
+    assert (regime.seen, regime.rows) == (3, [])
 
 
 def test_the_bundled_model_matches_its_checksum_and_the_training_script() -> None:
