@@ -27,6 +27,10 @@ _LIVENESS: Final[dict[str, str]] = {
     "keepalives_count": "3",
     "tcp_user_timeout": "25000",
 }
+#: How long a caller waits for a connection, and the pool tries to make one, before it is ``Unavailable`` (seconds).
+#: Short, since the pool's own pauses grow: the callers' retries find a returned server sooner.
+_WAIT_S: Final = 5.0
+_RECONNECT_S: Final = 4.0
 
 
 class Database:
@@ -39,7 +43,7 @@ class Database:
     max_connections : int
         Upper bound of open connections.
     timeout_s : float
-        Longest wait for a free connection, and longest duration of one transaction.
+        Longest duration of one transaction.
 
     Raises
     ------
@@ -54,7 +58,8 @@ class Database:
             conninfo.make_conninfo(**self._settings),
             min_size=1,
             max_size=max_connections,
-            timeout=timeout_s,
+            timeout=_WAIT_S,
+            reconnect_timeout=_RECONNECT_S,
             open=False,
             name="faultline",
             check=psycopg_pool.AsyncConnectionPool.check_connection,
