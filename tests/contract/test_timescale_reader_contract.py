@@ -345,7 +345,8 @@ def test_hourly_features(migrated_url: str) -> None:
             rows = await database.rows(
                 "SELECT hour_start_ns, windows, rms_g_max FROM feature_hourly WHERE channel_id = 'N-1-DE.acc'"
             )
-            # A continuous aggregate holds what its policy has refreshed: perhaps nothing yet, but never anything else.
-            assert [(row["hour_start_ns"], row["windows"]) for row in rows] in ([], [(1_800_000_000 * SECOND_NS, 5)])
+            assert [tuple(row.values()) for row in rows] == [
+                (1_800_000_000 * SECOND_NS, 5, pytest.approx(0.1)),
+            ]
 
     asyncio.run(scenario())

@@ -35,7 +35,8 @@ BEGIN
             CASE series WHEN 'reading' THEN 'at_ns' ELSE 'window_start_ns' END);
         PERFORM add_compression_policy(series::regclass, 7 * 24 * hour_ns);
     END LOOP;
-    EXECUTE 'CREATE MATERIALIZED VIEW feature_hourly WITH (timescaledb.continuous) AS '
+    EXECUTE 'CREATE MATERIALIZED VIEW feature_hourly WITH (timescaledb.continuous,'
+        ' timescaledb.materialized_only = false) AS '
         || format(body, format('time_bucket(%s::bigint, window_start_ns)', hour_ns)) || ' WITH NO DATA';
     PERFORM add_continuous_aggregate_policy('feature_hourly',
         start_offset => 7 * 24 * hour_ns, end_offset => hour_ns, schedule_interval => interval '15 minutes');
