@@ -32,6 +32,8 @@ _UNBALANCE_SHARE: Final = 0.8
 _MISALIGNMENT_RATIO: Final = 0.5
 #: First and second order together must make up this share of the vibration.
 _MISALIGNMENT_SHARE: Final = 0.7
+#: A family so far below the best one is no rival.
+_RIVAL_DB: Final = 10.0
 _HIGHEST_CONFIDENCE: Final = 0.95
 
 
@@ -130,8 +132,10 @@ def _bearing_fault(families: Sequence[LineFamily], rules: RuleSettings) -> _Find
     lead_db = _score(best) - max((_score(other) for other in ranked[1:]), default=rules.fault_line_db)
     excess_db = _score(best) - rules.fault_line_db
     confidence = 0.5 + 0.02 * min(max(excess_db, 0.0), 15.0) + 0.015 * min(max(lead_db, 0.0), 10.0)
-    others = (family for family in families if family is not best and family.decided)
-    evidence = (_family_evidence(best, rules), *_also(others, rules))
+    evidence = (
+        _family_evidence(best, rules),
+        *(_family_evidence(rival, rules) for rival in _rivals(best, families, rules)),
+    )
     return BEARING_FAULTS[best.name], confidence, evidence
 
 
@@ -139,11 +143,12 @@ def _score(family: LineFamily) -> float:
     return family.score_db if family.score_db is not None else 0.0
 
 
-def _also(families: Iterable[LineFamily], rules: RuleSettings) -> Iterable[Evidence]:
-    """Yield what else stands out, so that a reader can weigh it."""
+def _rivals(best: LineFamily, families: Iterable[LineFamily], rules: RuleSettings) -> Iterable[LineFamily]:
+    """Yield the families that stand nearly as high; lower ones mostly share lines with the best."""
     for family in families:
-        if family.standing(rules.fault_line_db) >= rules.fault_harmonics:
-            yield _family_evidence(family, rules)
+        near = _score(family) >= _score(best) - _RIVAL_DB
+        if family is not best and near and family.standing(rules.fault_line_db) >= rules.fault_harmonics:
+            yield family
 
 
 def _family_evidence(family: LineFamily, rules: RuleSettings) -> Evidence:

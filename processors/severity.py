@@ -5,6 +5,7 @@ depends on the machine's group and support; while either is unknown, or the unit
 would look like knowledge.
 """
 
+import cmath
 import math
 from dataclasses import dataclass
 from typing import Final
@@ -105,3 +106,15 @@ def grade(
     if displacement_rms_um is not None and math.isfinite(displacement_rms_um):
         zones.append(table.displacement.zone(displacement_rms_um))
     return Grade(max(zones), None)
+
+
+def vector_change(before_mm_s: float, before_phase_deg: float, after_mm_s: float, after_phase_deg: float) -> float:
+    """Return by how much an order line has moved as a vector, mm/s: a turned phase is a change too.
+
+    Examples
+    --------
+    >>> round(vector_change(3.0, 40.0, 2.5, 180.0), 3)
+    5.171
+    """
+    before = cmath.rect(before_mm_s, math.radians(before_phase_deg))
+    return abs(cmath.rect(after_mm_s, math.radians(after_phase_deg)) - before)
