@@ -23,14 +23,11 @@ from processors.bearings import bearing
 from processors.diagnosis import diagnose
 from processors.features import FeatureEngine, choose_bands
 from processors.regime import STOPPED, regime_of
+from processors.reorder import Hole, Samples
 from processors.scoring import BUILT_IN_MODELS, AssetScoring
 from processors.severity import grade
-from processors.window import Hole, SampleWindows, Window, WindowState
+from processors.window import SampleWindows, Window, WindowState
 
-Samples = NDArray[np.float32]
-
-#: The demodulation band is chosen anew every so many windows, and when the regime changes.
-BAND_WINDOWS: Final = 60
 #: One waveform of a channel is kept every so many windows, and whenever a condition is raised.
 WAVEFORM_WINDOWS: Final = 60
 #: Blocks and snapshots carry little-endian float32.
@@ -108,6 +105,7 @@ class ChannelGroup:
         )  # a column, so that it scales rows
         self._windows = windows
         self._engines: dict[int, FeatureEngine] = {}
+        self._band_windows = max(1, round(config.window.band_interval_s / config.window.hop_s))
         self._bands_hz: NDArray[np.float64] | None = None
         self._band_age = 0
         self._regime = ""
@@ -175,9 +173,7 @@ class ChannelGroup:
 
     def take_holes(self) -> list[Hole]:
         """Return the holes found since the last call."""
-        holes = list(self._windows.holes)
-        self._windows.holes.clear()
-        return holes
+        return self._windows.take_holes()
 
     def _scaled(self, windows: Iterable[Window]) -> list[GroupWindow]:
         scaled = []
@@ -252,7 +248,7 @@ class ChannelGroup:
         )
 
     def _bands(self, window: GroupWindow, regime: str) -> NDArray[np.float64]:
-        if self._bands_hz is None or regime != self._regime or self._band_age >= BAND_WINDOWS:
+        if self._bands_hz is None or regime != self._regime or self._band_age >= self._band_windows:
             self._bands_hz = np.asarray(choose_bands(window.samples_g, self.sampling_rate_hz), dtype=np.float64)
             self._band_age = 0
         self._band_age += 1

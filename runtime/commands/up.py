@@ -42,8 +42,8 @@ def up(
     r"""Start everything, stream the default scenario, show what is found; Ctrl-C stops it.
 
     What FAULTLINE_KAFKA_URL or FAULTLINE_DATABASE_URL point to is used; what they don't is started on loopback, with
-    its data in .faultline. Two pumps stream in; P-101 develops an outer-race fault, and an alarm with its reason goes to
-    the topic `alarms`, to a signed webhook, into the database and to the API. The next start goes on from there.
+    its data in .faultline. Two pumps stream in; P-101 develops an outer-race fault, and an alarm with its reason goes
+    to the topic `alarms`, to a signed webhook, into the database and to the API. The next start goes on from there.
 
     \b
         ./faultline up

@@ -5,7 +5,7 @@ import os
 import socket
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import faust
 import typer
@@ -16,11 +16,15 @@ from adapters.models import ModelFolder
 from adapters.notify.message import webhook_message
 from adapters.timescale import Database, DeliveryQueue, PartitionStore
 from contracts.errors import ConfigurationError
+from processors import scoring
 from processors.features import warm_up
 from runtime.clock import SystemClock
 from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
 from streams.app import StreamParts, build_app
+
+#: How long a broker may be away before the worker gives up its results and begins again at its checkpoint.
+_DELIVERY_S: Final = 300.0
 
 
 def worker(
@@ -42,6 +46,7 @@ def worker(
 
 def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path | None) -> int:
     warm_up()
+    scoring.warm_up()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     database = Database(database_url)
@@ -56,7 +61,7 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             queue=DeliveryQueue(database),
             models=ModelFolder(),
             codec=codec,
-            outlet=KafkaSink(kafka_url, codec),
+            outlet=KafkaSink(kafka_url, codec, delivery_timeout_s=_DELIVERY_S),
             clock=SystemClock(),
             owner=f"{socket.gethostname()}/{os.getpid()}",
             webhook_message=webhook_message,
