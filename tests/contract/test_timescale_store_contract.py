@@ -239,7 +239,7 @@ def test_claim_waits_for_the_transaction_of_the_previous_owner(migrated_url: str
                 await previous.execute("SELECT FROM partition_owner FOR UPDATE")
                 await previous.execute("INSERT INTO checkpoint VALUES ('conditions', 0, 41, 40)")
                 heir = asyncio.create_task(store.claim("conditions", 0, "b"))
-                await until_somebody_waits(migrated_url)
+                await until_waiting(migrated_url, 1)
                 assert not heir.done()
                 await previous.commit()
             _, found = await heir
@@ -248,11 +248,11 @@ def test_claim_waits_for_the_transaction_of_the_previous_owner(migrated_url: str
     asyncio.run(scenario())
 
 
-async def until_somebody_waits(url: str) -> None:
+async def until_waiting(url: str, n_waiting: int) -> None:
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as watcher, asyncio.timeout(10):
         query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         # the event lies in another process, so there is nothing to await but the next look
-        while await (await watcher.execute(query)).fetchone() == (0,):  # noqa: ASYNC110 -- as said above
+        while await (await watcher.execute(query)).fetchone() != (n_waiting,):  # noqa: ASYNC110 -- as said above
             await asyncio.sleep(0.01)
 
 
@@ -446,5 +446,27 @@ def test_changes_are_seen_in_commit_order_and_none_is_missed(migrated_url: str) 
             for partition in range(n_partitions):
                 steps = [step.sequence for _, step in seen if step.asset_id == f"P-{partition}"]
                 assert steps == list(range(1, n_steps + 1))
+
+    asyncio.run(scenario())
+
+
+def test_transition_waits_for_one_that_has_its_position_but_no_commit_yet(migrated_url: str) -> None:
+    async def scenario() -> None:
+        async with Database(migrated_url) as database:
+            store, reader = PartitionStore(database), HistoryReader(database)
+            owners = [(await store.claim("conditions", partition, "w"))[0] for partition in (0, 1)]
+            await store.apply_alarms(owners[0], NOTHING, [transition(1, asset_id="P-0")])
+            seen = await reader.change_position()
+            async with await psycopg.AsyncConnection.connect(migrated_url) as hindrance:
+                await hindrance.execute("SELECT FROM alarm FOR UPDATE")
+                slow = asyncio.create_task(store.apply_alarms(owners[0], NOTHING, [transition(2, asset_id="P-0")]))
+                await until_waiting(migrated_url, 1)
+                quick = asyncio.create_task(store.apply_alarms(owners[1], NOTHING, [transition(1, asset_id="P-1")]))
+                await until_waiting(migrated_url, 2)
+                assert await reader.changes(EVERYBODY, seen, 10) == []
+                await hindrance.rollback()
+            await asyncio.gather(slow, quick)
+            changes = await reader.changes(EVERYBODY, seen, 10)
+            assert [step.asset_id for _, step in changes] == ["P-0", "P-1"]
 
     asyncio.run(scenario())
