@@ -1,0 +1,147 @@
+"""``faultline assets``: import sites and assets from files, list them, show one."""
+
+import asyncio
+import json
+import os
+import pwd
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeVar
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from adapters.asset_files import AssetImport, read_asset_files
+from adapters.kafka import KafkaSink, ensure_topics
+from adapters.timescale import AssetRegistry, Database, migrate
+from contracts.assets import AssetConfiguration, ServiceEvent
+from contracts.errors import NotFound
+from runtime.activate import activate
+from runtime.clock import SystemClock
+from runtime.connect import connected
+from runtime.registry import codec_for
+from runtime.settings import Settings, load_settings
+
+T = TypeVar("T")
+
+assets: Final = typer.Typer(
+    name="assets", help="Import, list or show sites and assets.", add_completion=False, no_args_is_help=True
+)
+_Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@assets.command("import")
+def import_files(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="YAML or CSV files.")],
+    *,
+    as_json: _Json = False,
+) -> None:
+    r"""Import YAML or CSV files, and put what has changed into force.
+
+    All files are checked first, and stored together or not at all. A changed configuration takes effect from where its
+    activation lies on the log; one that couldn't be put there is tried again by the next import.
+
+    \b
+        ./faultline assets import docs/examples/assets.yaml
+    """
+    found = read_asset_files(files)
+    settings = load_settings()
+    changed, activated = _with_registry(
+        settings, lambda registry, kafka_url: _import(registry, kafka_url, found, settings)
+    )
+    if as_json:
+        ids = {"changed": changed, "activated": activated}
+        print(json.dumps({"sites": len(found.sites), "assets": len(found.assets), "events": len(found.events), **ids}))
+        return
+    print(f"read {len(found.sites)} sites, {len(found.assets)} assets, {len(found.events)} service events")
+    print(f"changed: {', '.join(changed) or 'none'}")
+    print(f"now in force: {', '.join(activated) or 'nothing new'}")
+
+
+@assets.command("list")
+def list_assets(*, as_json: _Json = False) -> None:
+    """List all assets, ordered by id."""
+
+    async def read(registry: AssetRegistry, _kafka_url: str) -> tuple[list[AssetConfiguration], set[str]]:
+        return await registry.assets(), {one.asset_id for one in await registry.unactivated()}
+
+    known, waiting = _with_registry(load_settings(), read)
+    if as_json:
+        print(json.dumps({"assets": [{**_plain(one), "in_force": one.asset_id not in waiting} for one in known]}))
+        return
+    table = Table("asset", "site", "name", "type", "points", "channels", "in force")
+    for one in known:
+        channels = sum(len(point.channels) for point in one.points)
+        in_force = "no" if one.asset_id in waiting else "yes"
+        table.add_row(
+            one.asset_id, one.site_id, one.name, one.asset_type, str(len(one.points)), str(channels), in_force
+        )
+    Console().print(table)
+
+
+@assets.command("show")
+def show(
+    asset_id: Annotated[str, typer.Argument(metavar="ID", help="The asset's id.")], *, as_json: _Json = False
+) -> None:
+    """Show one asset: configuration, measurement points, service history."""
+
+    async def read(registry: AssetRegistry, _kafka_url: str) -> tuple[AssetConfiguration, list[ServiceEvent]]:
+        one = next((one for one in await registry.assets() if one.asset_id == asset_id), None)
+        if one is None:
+            raise NotFound(f"no asset {asset_id!r}; `faultline assets list` names them")
+        return one, await registry.service_history(asset_id)
+
+    asset, history = _with_registry(load_settings(), read)
+    if as_json:
+        print(json.dumps({**_plain(asset), "service_history": [_plain(event) for event in history]}))
+        return
+    console = Console(highlight=False, markup=False)
+    for name, value in _plain(asset).items():
+        if name != "points":
+            text = ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else str(value)
+            console.print(f"{name:<14} {text}")
+    table = Table("point", "location", "direction", "bearing", "channels")
+    for point in asset.points:
+        channels = ", ".join(f"{channel.channel_id} ({channel.quantity}, {channel.unit})" for channel in point.channels)
+        table.add_row(point.point_id, point.location, point.direction, point.bearing or "", channels)
+    console.print(table)
+    for event in history:
+        console.print(f"{event.performed_at:%Y-%m-%d}  {event.kind}: {event.description}")
+
+
+async def _import(
+    registry: AssetRegistry, kafka_url: str, found: AssetImport, settings: Settings
+) -> tuple[list[str], list[str]]:
+    actor = _user()
+    changed = await registry.import_assets(found.sites, found.assets, found.events, actor)
+    await asyncio.to_thread(ensure_topics, kafka_url, settings.partitions)
+    activated = await activate(registry, KafkaSink(kafka_url, codec_for(settings)), SystemClock(), actor)
+    return [one.asset_id for one in changed], [one.asset_id for one in activated]
+
+
+def _with_registry(settings: Settings, work: Callable[[AssetRegistry, str], Awaitable[T]]) -> T:
+    """Return what `work` makes of the registry of the environment, of a running ``up``, or of one's own for a while."""
+
+    async def run(kafka_url: str, database_url: str) -> T:
+        await migrate(database_url)
+        async with Database(database_url) as database:
+            return await work(AssetRegistry(database), kafka_url)
+
+    with connected(settings, lambda status: print(status, file=sys.stderr)) as urls:
+        return asyncio.run(run(urls.kafka, urls.database))
+
+
+def _plain(value: AssetConfiguration | ServiceEvent) -> dict[str, Any]:
+    plain: dict[str, Any] = msgspec.to_builtins(value)
+    return plain
+
+
+def _user() -> str:
+    """Return who runs this; a container's user may have a number only."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
