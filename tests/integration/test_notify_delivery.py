@@ -5,7 +5,7 @@ import contextlib
 import random
 import socket
 import typing
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 
 import httpx
@@ -42,22 +42,25 @@ class ObservedQueue(DeliveryQueue):
                 await self._settlements.acquire()
 
 
+class QuietServer(uvicorn.Server):
+    """A server that leaves the signals to the test runner."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
 @asynccontextmanager
 async def receiver(lines: list[str]) -> AsyncIterator[str]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         app = create_receiver([SECRET], SystemClock(), lines.append)
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
-        server.capture_signals = _leave_signals  # type: ignore[method-assign]  # they are the test runner's
+        server = QuietServer(uvicorn.Config(app, log_config=None, access_log=False, lifespan="off"))
         task = asyncio.ensure_future(server.serve(sockets=[listener]))
         try:
             yield f"http://127.0.0.1:{listener.getsockname()[1]}"
         finally:
             server.should_exit = True
             await task
-
-
-def _leave_signals() -> contextlib.AbstractContextManager[None]:
-    return contextlib.nullcontext()
 
 
 def test_what_is_queued_arrives_signed_and_once(database_url: str) -> None:
