@@ -192,7 +192,7 @@ def line_contrast(amplitudes: Real, first: int, last: int, out: F64) -> None:
 def choose_bands(samples_g: F32, sampling_rate_hz: float) -> F64:
     """Return the demodulation band of each channel: the one whose envelope spectrum has the clearest lines.
 
-    Where every band is rejected, it is the whole usable range.
+    Where every band is rejected, or a value isn't finite, it is the whole usable range.
 
     J. Antoni, "Fast computation of the kurtogram for the detection of transient faults", MSSP 21 (2007), 108-124;
     "The infogram: entropic evidence of the signature of repetitive transients", MSSP 74 (2016), 73-94.
@@ -219,7 +219,8 @@ def choose_bands(samples_g: F32, sampling_rate_hz: float) -> F64:
     if not 0 < sampling_rate_hz < math.inf:
         raise SignalError(f"sampling rate {sampling_rate_hz} Hz; a positive number needed")
     n = samples_g.shape[1]
-    spectrum = scipy.fft.rfft(samples_g, axis=1)
+    finite = np.isfinite(samples_g).all(axis=1, keepdims=True)
+    spectrum = scipy.fft.rfft(np.where(finite, samples_g, np.float32(0.0)), axis=1)
     bands = kurtogram_bands(sampling_rate_hz)
     merits = np.stack([band_merit(spectrum, n, sampling_rate_hz / n, band) for band in bands], axis=1)
     chosen: F64 = np.array(bands)[np.argmax(merits, axis=1)]

@@ -63,7 +63,7 @@ def judge(row: npt.NDArray[np.float64], n_samples: int) -> SensorHealth:
     clipped, runs, hold = (int(row[INDEX[name]]) for name in ("clipped", "abrupt_runs", "longest_hold"))
     rms, bias = float(row[INDEX["rms"]]), float(row[INDEX["mean"]])
     verdict = None
-    if hold >= _DEAD_SHARE * n_samples:
+    if hold >= max(2, _DEAD_SHARE * n_samples):
         verdict = "dead"
     elif runs >= _CLIPPED_RUNS:
         verdict = "clipped"
