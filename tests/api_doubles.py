@@ -223,7 +223,7 @@ class Bench:
         to = {name: options.pop(name) for name in ("client_host", "base_url") if name in options}
 
         async def once() -> httpx.Response:
-            async with self.client(**to) as client:
+            async with asyncio.timeout(20.0), self.client(**to) as client:
                 return await client.request(method, path, **options)
 
         return asyncio.run(once())
