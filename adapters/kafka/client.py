@@ -7,7 +7,7 @@ from typing import Any, Final
 FRAME_BYTES: Final = 64 * 1024
 #: How long one poll may block (seconds).
 POLL_S: Final = 0.1
-LOGGER: Final = logging.getLogger("faultline.kafka")
+LOGGER: Final = logging.getLogger("kafka.librdkafka")
 
 
 def client_settings(bootstrap: str, **more: object) -> dict[str, Any]:
