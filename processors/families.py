@@ -7,6 +7,7 @@ a family: it may be the shaft's own. Where only the shaft's multiples stand out,
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -176,16 +177,16 @@ def _find(name: str, amplitudes: Real, bin_hz: float, expected_hz: float, shaft_
         return LineFamily(name, expected_hz, None, None, (), None, decided=False, needed_s=needed)
     levels, shaft_levels = np.empty(n_harmonics), np.empty(n_harmonics)
     found = bin_hz * search_family(amplitudes, expected_hz / bin_hz, shaft_hz / bin_hz, levels, shaft_levels)
-    order = None
-    if np.median(shaft_levels) > np.median(levels) + _SHAFT_LEAD_DB:
+    order, heights = None, levels.tolist()
+    if statistics.median(shaft_levels.tolist()) > statistics.median(heights) + _SHAFT_LEAD_DB:
         multiple = max(1, math.floor(expected_hz / shaft_hz + 0.5))
-        found, levels, order = multiple * shaft_hz, shaft_levels, f"{multiple}x"
+        found, heights, order = multiple * shaft_hz, shaft_levels.tolist(), f"{multiple}x"
     return LineFamily(
         name,
         expected_hz,
         found,
-        float(np.median(levels)),
-        tuple((found * (h + 1), float(level)) for h, level in enumerate(levels)),
+        statistics.median(heights),
+        tuple((found * (h + 1), level) for h, level in enumerate(heights)),
         order,
         decided=True,
         needed_s=None,
