@@ -272,7 +272,7 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One message that one endpoint should receive; ``message_id`` is the same on every attempt."""
+    """One message that one endpoint should receive; ``message_id`` is the same on every ``attempt`` (1, 2, …)."""
 
     delivery_id: int
     endpoint_id: str

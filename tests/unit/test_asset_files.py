@@ -71,6 +71,8 @@ def test_the_examples_of_the_documentation_are_in_order() -> None:
     (blower,) = read_asset_files([EXAMPLES / "assets.csv"]).assets
     assert [len(point.channels) for point in blower.points] == [2, 1]
     assert (EXAMPLES / "assets.csv").read_text().split("\n", 1)[0] == ",".join(COLUMNS)
+    described = (PROJECT / "docs" / "asset-files.md").read_text(encoding="utf-8")
+    assert [column for column in COLUMNS if f"`{column}`" not in described] == []
 
 
 def test_what_is_left_out_has_its_default(read: Read) -> None:
