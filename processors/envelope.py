@@ -44,6 +44,8 @@ _SIGNIFICANT: Final = 4.0
 #: Lines between these matter for the choice: from so many bins on (slow drift lies below) up to the harmonics of races.
 _FIRST_LINE_BIN: Final = 5
 _LAST_LINE_HZ: Final = 1000.0
+#: A narrow band must lead the whole range by this over the root of the number of lines; in noise 1 % do (simulated).
+_LEAD: Final = 1.1
 #: The floor of an envelope spectrum is its median over blocks of so many bins.
 _FLOOR_BLOCK: Final = 64
 
@@ -192,7 +194,8 @@ def line_contrast(amplitudes: Real, first: int, last: int, out: F64) -> None:
 def choose_bands(samples_g: F32, sampling_rate_hz: float) -> F64:
     """Return the demodulation band of each channel: the one whose envelope spectrum has the clearest lines.
 
-    Where every band is rejected, or a value isn't finite, it is the whole usable range.
+    It is the whole usable range unless another band is clearly better, so that a fault that isn't there yet is met
+    wherever it comes; also where every band is rejected or a value isn't finite.
 
     J. Antoni, "Fast computation of the kurtogram for the detection of transient faults", MSSP 21 (2007), 108-124;
     "The infogram: entropic evidence of the signature of repetitive transients", MSSP 74 (2016), 73-94.
@@ -223,7 +226,10 @@ def choose_bands(samples_g: F32, sampling_rate_hz: float) -> F64:
     spectrum = scipy.fft.rfft(np.where(finite, samples_g, np.float32(0.0)), axis=1)
     bands = kurtogram_bands(sampling_rate_hz)
     merits = np.stack([band_merit(spectrum, n, sampling_rate_hz / n, band) for band in bands], axis=1)
-    chosen: F64 = np.array(bands)[np.argmax(merits, axis=1)]
+    best = np.argmax(merits, axis=1)
+    n_lines = max(1.0, _LAST_LINE_HZ * n / sampling_rate_hz)
+    best[~(merits.max(axis=1) - _LEAD / math.sqrt(n_lines) > merits[:, 0])] = 0
+    chosen: F64 = np.array(bands)[best]
     return chosen
 
 
