@@ -1,7 +1,7 @@
 """The default scenario: two feed pumps, one of which loses its drive-end bearing while you watch.
 
-P-101 is healthy for 14 s. Then an outer-race defect grows; the envelope shows it some 6 s later, long before the
-vibration level says anything. From 30 s on the damage shakes the housing, and the severity zone goes from A to C.
+P-101 is healthy for 11 s. Then an outer-race defect grows; the envelope shows it some 6 s later, long before the
+vibration level says anything. From 25 s on the damage shakes the housing, and the severity zone goes from A to C.
 P-102 has the same build and stays healthy. Every start of the scenario is a machine with a new bearing, and says so.
 """
 
@@ -37,9 +37,9 @@ HEALTHY_ASSET: Final = "P-102"
 _BEARING: Final = "6205"
 _NEW_BEARING: Final = OpeningEvent("maintenance", "bearing_replaced", "Drive-end bearing replaced by a new 6205")
 _NOMINAL_SPEED_RPM: Final = 1780.0
-_ONSET_S: Final = 14.0
-_FULL_S: Final = 30.0
-_DAMAGING_S: Final = 46.0
+_ONSET_S: Final = 11.0
+_FULL_S: Final = 25.0
+_DAMAGING_S: Final = 40.0
 
 
 def demo_assets() -> tuple[Site, tuple[AssetConfiguration, ...]]:

@@ -33,6 +33,8 @@ class Settings(BaseSettings):
         A Confluent-compatible schema registry; without it the bundled schemas serve.
     data_dir : Path
         Where everything that Faultline writes lies.
+    cache_dir : Path
+        Where programs and compiled kernels are kept, for any number of data folders.
     api_host, api_port : str, int
         Where the API listens; port 0 picks a free one.
     log_level : str
@@ -55,6 +57,7 @@ class Settings(BaseSettings):
     database_url: str | None = Field(default=None, repr=False)
     registry_url: str | None = None
     data_dir: Path = PROJECT / ".faultline"
+    cache_dir: Path = PROJECT / ".faultline" / "cache"
     api_host: str = "127.0.0.1"
     api_port: Port = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -97,7 +100,8 @@ def child_environment(additions: Mapping[str, str], settings: Settings) -> dict[
     """
     ours = {
         f"{PREFIX}DATA_DIR": str(settings.data_dir.absolute()),
-        "NUMBA_CACHE_DIR": str(settings.data_dir.absolute() / "cache" / "numba"),
+        f"{PREFIX}CACHE_DIR": str(settings.cache_dir.absolute()),
+        "NUMBA_CACHE_DIR": str(settings.cache_dir.absolute() / "numba"),
         "PYTHONPATH": str(PROJECT),
         "PYTHONSAFEPATH": "1",
     }

@@ -166,6 +166,8 @@ class Stack:
     def _launch(self, spec: ProcessSpec) -> None:
         child = self.services.supervisor.start(spec)
         self._children[spec.name] = child
+        if spec.name == "worker":
+            self.report(ServiceStatus(spec.name, "starting", detail="compiles its kernels the first time"))
         elapsed_s = child.await_ready()
         address = {"api": self.api_url, "receiver": self.receiver_url}.get(spec.name, "")
         self.report(ServiceStatus(spec.name, "ready", elapsed_s, address))

@@ -157,6 +157,7 @@ class FirstAlarm:
         self._api_url = api_url
         self._assessed_ns: dict[tuple[str, int], int] = {}
         self._alarm_ns = 0
+        self._received_ns = 0
         self.sighting: Sighting | None = None
 
     def assessed(self, assessment: r.Assessment, at_ns: int) -> None:
@@ -190,11 +191,10 @@ class FirstAlarm:
     def _measure(self, sighting: Sighting) -> None:
         transition = sighting.transition
         assessed_ns = self._assessed_ns.get((transition.asset_id, transition.at_ns))
-        webhook_s, kafka_s = sighting.seen_s["webhook"], sighting.seen_s["kafka"]
         sighting.latency_ms = {
             "sample_to_assessment": None if assessed_ns is None else (assessed_ns - transition.at_ns) / _NS_PER_MS,
             "sample_to_alarm": (self._alarm_ns - transition.at_ns) / _NS_PER_MS,
-            "alarm_to_webhook": (webhook_s - kafka_s) * 1e3,
+            "alarm_to_webhook": (self._received_ns - self._alarm_ns) / _NS_PER_MS,
         }
 
     def _in_database(self, transition: r.AlarmTransition) -> bool:
@@ -206,8 +206,12 @@ class FirstAlarm:
             raise Unavailable("database", type(error).__name__) from None
 
     def _at_receiver(self, transition: r.AlarmTransition) -> bool:
-        received = _get(f"{self._receiver_url}/received")
-        return received is not None and transition.transition_id in received.text
+        answer = _get(f"{self._receiver_url}/received")
+        for message in () if answer is None else answer.json()["received"]:
+            if message["id"] == transition.transition_id:
+                self._received_ns = message["received_at_ns"]
+                return True
+        return False
 
     def _at_api(self, transition: r.AlarmTransition) -> bool:
         found = _get(f"{self._api_url}/v1/alarms/{transition.alarm_id}")

@@ -44,9 +44,7 @@ def _services(settings: Settings) -> Iterator[Urls]:
     folder = Path(tempfile.mkdtemp(prefix="faultline-test-"))
     folder.chmod(0o755)  # ours alone; PostgreSQL's user has to enter it
     try:
-        with LocalServices(
-            folder, settings, lambda _status: None, cache=PROJECT / ".faultline" / "cache", postgres_options=_FAST
-        ) as urls:
+        with LocalServices(folder, settings, lambda _status: None, postgres_options=_FAST) as urls:
             yield urls
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -127,7 +127,7 @@ def _java(settings: Settings) -> Finding:
 
 def _jars(settings: Settings) -> Finding:
     try:
-        jars = JarCache(settings.data_dir / "cache").jars
+        jars = JarCache(settings.cache_dir).jars
     except ConfigurationError as error:
         return Finding("jars", False, str(error), "")
     if jars.exists():

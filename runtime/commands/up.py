@@ -139,12 +139,12 @@ class _Run:
     def _print_plain(self) -> None:
         for asset_id in sorted(self._newest):
             row = self._newest[asset_id]
-            self.console.print("  ".join(f"{name} {value}" for name, value in row.items()))
+            self.console.print("  ".join(f"{name} {value}" for name, value in row.items()), soft_wrap=True)
 
     # --- told from other threads --------------------------------------------------------------------------------------
 
     def _report(self, status: ServiceStatus) -> None:
-        self.console.print(str(status))
+        self.console.print(str(status), soft_wrap=True)
 
     def _assessed(self, assessment: r.Assessment, at_ns: int) -> None:
         self._newest[assessment.asset_id] = headline(assessment)
@@ -153,7 +153,9 @@ class _Run:
 
     def _alarmed(self, transition: r.AlarmTransition, at_ns: int) -> None:
         self.console.print(
-            f"ALARM {transition.state.value} ({transition.priority.value}): {transition.reason} [{transition.alarm_id}]"
+            f"ALARM {transition.state.value}, {transition.priority.value}: {transition.reason} ({transition.alarm_id})",
+            soft_wrap=True,
+            markup=False,
         )
         if self.alarm is None:
             raise Unavailable("watch", "it hasn't been started")

@@ -95,8 +95,6 @@ class LocalServices:
         Whose URLs say what not to start.
     report : Callable[[ServiceStatus], None]
         Told each step; called from several threads.
-    cache : Path, optional
-        Where jars are kept; the folder's own ``cache`` without it.
     postgres_options : Mapping[str, str], optional
         Server settings, e.g. ``{"fsync": "off"}`` for tests.
     """
@@ -107,14 +105,13 @@ class LocalServices:
         settings: Settings,
         report: Callable[[ServiceStatus], None],
         *,
-        cache: Path | None = None,
         postgres_options: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = ProjectFolder(folder)
         self.supervisor = Supervisor(self.folder.run)
         self._settings = settings
         self._report = report
-        self._cache = JarCache(cache or self.folder.path / "cache")
+        self._cache = JarCache(settings.cache_dir)
         self._postgres_options = postgres_options or {}
         self._held = ExitStack()
 

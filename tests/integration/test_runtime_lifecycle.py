@@ -28,14 +28,13 @@ from runtime.settings import PROJECT, Settings
 
 pytestmark = pytest.mark.services
 
-CACHE = PROJECT / ".faultline" / "cache"
 BOTH = Settings(kafka_url=None, database_url=None)
 DATABASE_ONLY = Settings(kafka_url="elsewhere:1", database_url=None)
 linux_only = pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for processes in /proc")
 
 
 def services(folder: Path, settings: Settings = BOTH, report: Callable[[ServiceStatus], None] = print) -> LocalServices:
-    return LocalServices(folder, settings, report, cache=CACHE, postgres_options={"fsync": "off"})
+    return LocalServices(folder, settings, report, postgres_options={"fsync": "off"})
 
 
 def processes_of(*folders: Path) -> list[str]:
@@ -103,9 +102,8 @@ from pathlib import Path
 from runtime.services import processes
 from runtime.services.local import LocalServices
 from runtime.settings import Settings
-processes._LAUNCH = Path(sys.argv[3])
-services = LocalServices(Path(sys.argv[1]), Settings(kafka_url=None, database_url=None), lambda status: None,
-                         cache=Path(sys.argv[2]))
+processes._LAUNCH = Path(sys.argv[2])
+services = LocalServices(Path(sys.argv[1]), Settings(kafka_url=None, database_url=None), lambda status: None)
 urls = services.start()
 print(urls.kafka, urls.database, flush=True)
 threading.Event().wait()
@@ -122,7 +120,7 @@ def test_kill_9_of_the_parent_then_a_clean_start(folder: Path, children: str, tm
     launcher.write_text(source, encoding="utf-8")
     launcher.chmod(0o644)
     parent = subprocess.Popen(
-        [sys.executable, "-c", _PARENT, str(folder), str(CACHE), str(launcher)], cwd=PROJECT, stdout=subprocess.PIPE
+        [sys.executable, "-c", _PARENT, str(folder), str(launcher)], cwd=PROJECT, stdout=subprocess.PIPE
     )
     try:
         assert parent.stdout is not None

@@ -90,7 +90,7 @@ class TestSettings:
         assert "hunter2" not in repr(load_settings())
 
     def test_children_get_the_urls_and_a_cache_for_numba(self, tmp_path: Path) -> None:
-        made = child_environment({"FAULTLINE_KAFKA_URL": "h:1"}, Settings(data_dir=tmp_path))
+        made = child_environment({"FAULTLINE_KAFKA_URL": "h:1"}, Settings(cache_dir=tmp_path))
         assert made["FAULTLINE_KAFKA_URL"] == "h:1"
         assert made["NUMBA_CACHE_DIR"].startswith(str(tmp_path))
 
