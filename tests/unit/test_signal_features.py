@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+import scipy.fft
 from numpy.typing import NDArray
 
 from contracts.errors import SignalError
 from contracts.features import FEATURE_INDEX
 from processors.bearings import bearing
-from processors.envelope import choose_bands, kurtogram_bands
+from processors.envelope import band_merit, choose_bands, kurtogram_bands
 from processors.features import FeatureBlock, FeatureEngine, warm_up
 from processors.time_domain import describe
 
@@ -154,7 +155,7 @@ def impacts(rate_per_s: float, resonance_hz: float, amplitude: float, seed: int)
 
 def test_the_band_is_that_of_the_resonance() -> None:
     for resonance_hz in (1500.0, 3000.0, 4300.0):
-        x = impacts(100.0, resonance_hz, 2.0, seed=3).astype(np.float32)[np.newaxis]
+        x = impacts(100.0, resonance_hz, 0.8, seed=3).astype(np.float32)[np.newaxis]
         low_hz, high_hz = choose_bands(x, RATE_HZ)[0]
         assert low_hz <= resonance_hz <= high_hz
         assert high_hz - low_hz <= 2600.0
@@ -167,6 +168,26 @@ def test_a_single_knock_does_not_win_the_band() -> None:
         x[at : at + 300] += 60.0 * np.exp(-500 * knock_s) * np.sin(2 * np.pi * 4300 * knock_s)
     low_hz, high_hz = choose_bands(x.astype(np.float32)[np.newaxis], RATE_HZ)[0]
     assert low_hz <= 1500.0 <= high_hz < 4300.0
+
+
+def test_a_band_of_fewer_than_three_impulses_is_rejected() -> None:
+    knock_s = np.arange(300) / RATE_HZ
+    knock = 20.0 * np.exp(-500 * knock_s) * np.sin(2 * np.pi * 4300 * knock_s)
+    merits = []
+    for places in ((), (3000,), (3000, 9000), tuple(range(500, N - 300, 1000))):
+        x = gaussian(seed=5)
+        for at in places:
+            x[at : at + 300] += knock
+        spectrum = scipy.fft.rfft(x[np.newaxis], axis=1)
+        merits.append(float(band_merit(spectrum, N, 1.0, (3333.0, 5000.0))[0]))
+    assert math.isfinite(merits[0])
+    assert merits[1:3] == [-math.inf, -math.inf]
+    assert merits[3] > merits[0]
+
+
+def test_a_healthy_bearing_is_watched_over_the_whole_range() -> None:
+    bands = choose_bands(np.stack([gaussian(seed=seed) for seed in range(8)]).astype(np.float32), RATE_HZ)
+    assert bands.tolist() == [[500.0, 5000.0]] * 8
 
 
 def test_bands_lie_within_the_usable_range() -> None:
