@@ -186,8 +186,9 @@ def test_a_band_of_fewer_than_three_impulses_is_rejected() -> None:
 
 
 def test_a_healthy_bearing_is_watched_over_the_whole_range() -> None:
-    bands = choose_bands(np.stack([gaussian(seed=seed) for seed in range(8)]).astype(np.float32), RATE_HZ)
-    assert bands.tolist() == [[500.0, 5000.0]] * 8
+    noise = np.random.default_rng(8).standard_normal((60, N)).astype(np.float32)
+    whole = (choose_bands(noise, RATE_HZ) == [500.0, 5000.0]).all(axis=1)
+    assert whole.mean() >= 0.95
 
 
 def test_bands_lie_within_the_usable_range() -> None:
