@@ -42,6 +42,8 @@ MACHINE_FAULTS: Final = frozenset(
 _SENSOR_PREFIX: Final = "sensor_"
 #: Lines this close (as a share of the frequency) are one line: the width of a fault family.
 _SAME_LINE: Final = 0.03
+#: A bearing fault this much less over the floor than another at a louder point is that other's echo (dB).
+_OUTSHONE_DB: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,20 +168,30 @@ def anomaly(view: PointView) -> Finding | None:
 
 
 def _louder_elsewhere(diagnosis: Diagnosis, assessment: Assessment) -> bool:
-    """Return whether another point hears the same bearing fault, at the same frequency, with higher impacts.
+    """Return whether a bearing fault is heard here that sits at another point, where the impacts are higher.
 
-    The level over the floor doesn't tell the place: it saturates. The height of the impacts does.
+    It is the same fault if it has the same frequency. It is taken for the same, under another name, if it stands so far
+    less out here: the impacts of one bearing pass through the machine, and another bearing's lines are near by chance.
     """
     if diagnosis.fault not in BEARING_FAULTS:
         return False
-    own, own_hz = _peak(diagnosis, assessment), _frequency_hz(diagnosis)
+    own, own_db, own_hz = _peak(diagnosis, assessment), _level_db(diagnosis), _frequency_hz(diagnosis)
+
+    def drowns(other: Diagnosis) -> bool:
+        same = other.fault == diagnosis.fault and abs(_frequency_hz(other) - own_hz) <= _SAME_LINE * own_hz
+        return same or _level_db(other) - own_db >= _OUTSHONE_DB
+
     return any(
         other.point_id != diagnosis.point_id
-        and other.fault == diagnosis.fault
-        and abs(_frequency_hz(other) - own_hz) <= _SAME_LINE * own_hz
+        and other.fault in BEARING_FAULTS
         and _peak(other, assessment) > own
+        and drowns(other)
         for other in assessment.diagnoses
     )
+
+
+def _level_db(diagnosis: Diagnosis) -> float:
+    return next((item.value for item in diagnosis.evidence if item.unit == "dB"), 0.0)
 
 
 def _peak(diagnosis: Diagnosis, assessment: Assessment) -> float:

@@ -299,3 +299,25 @@ def test_faults_at_different_frequencies_are_different_faults() -> None:
     logic = ConditionLogic.build(config(), None)
     made = run(logic, [heard_at(s, {"DE": 2.2, "NDE": 0.5}, other_hz=131.0) for s in (1, 2, 3)])
     assert sorted(m.point_id for m in made) == ["DE", "NDE"]
+
+
+@pytest.mark.parametrize(("far_db", "points"), [(11.0, ["DE"]), (15.0, ["DE", "NDE"])])
+def test_another_fault_far_fainter_than_a_louder_one_is_its_echo(far_db: float, points: list[str]) -> None:
+    logic = ConditionLogic.build(config(), None)
+    far = dataclasses.replace(BPFO, name="BPFI", frequency_hz=145.0, value=far_db)
+    near = dataclasses.replace(BPFO, value=18.0)
+    windows = [
+        assessment(
+            second,
+            [
+                channel(Zone.A, point="DE", peak_g=2.2, bpfo_db=18.0),
+                channel(Zone.A, point="NDE", peak_g=0.5, bpfi_db=far_db),
+            ],
+            [
+                fault("outer_race", evidence=(near,), point="DE"),
+                fault("inner_race", evidence=(far,), point="NDE"),
+            ],
+        )
+        for second in (1, 2, 3)
+    ]
+    assert sorted(m.point_id for m in run(logic, windows)) == points
