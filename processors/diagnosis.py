@@ -34,6 +34,8 @@ _MISALIGNMENT_RATIO: Final = 0.5
 _MISALIGNMENT_SHARE: Final = 0.7
 #: A family so far below the best one is no rival.
 _RIVAL_DB: Final = 10.0
+#: How exactly a line must lie on a sideband to be taken for it.
+_SIDEBAND_SHARE: Final = 0.003
 _HIGHEST_CONFIDENCE: Final = 0.95
 
 
@@ -72,7 +74,7 @@ def diagnose(
     """
     found = _sensor_fault(health)
     if found is None:
-        found = _bearing_fault(families, rules)
+        found = _bearing_fault(families, speed_rpm, rules)
     if found is None and speed_rpm is not None:
         found = _machine_fault(point, values, speed_rpm)
     if found is None:
@@ -116,7 +118,7 @@ def _sensor_fault(health: SensorHealth) -> _Finding | None:
     return f"sensor_{health.verdict}", 0.9, (evidence,)
 
 
-def _bearing_fault(families: Sequence[LineFamily], rules: RuleSettings) -> _Finding | None:
+def _bearing_fault(families: Sequence[LineFamily], speed_rpm: float | None, rules: RuleSettings) -> _Finding | None:
     """Return the fault whose family stands highest; one that may be the shaft itself doesn't count."""
     standing = [
         family
@@ -127,7 +129,7 @@ def _bearing_fault(families: Sequence[LineFamily], rules: RuleSettings) -> _Find
     ]
     if not standing:
         return None
-    ranked = sorted(standing, key=_score, reverse=True)
+    ranked = sorted(_without_sidebands(standing, speed_rpm), key=_score, reverse=True)
     best = ranked[0]
     lead_db = _score(best) - max((_score(other) for other in ranked[1:]), default=rules.fault_line_db)
     excess_db = _score(best) - rules.fault_line_db
@@ -137,6 +139,26 @@ def _bearing_fault(families: Sequence[LineFamily], rules: RuleSettings) -> _Find
         *(_family_evidence(rival, rules) for rival in _rivals(best, families, rules)),
     )
     return BEARING_FAULTS[best.name], confidence, evidence
+
+
+def _without_sidebands(standing: Sequence[LineFamily], speed_rpm: float | None) -> list[LineFamily]:
+    """Leave out a family that lies where a standing inner-race line has its sideband.
+
+    The load zone modulates an inner-race fault once a turn; a 6203's BPFI less the shaft speed looks like its 2xBSF.
+    """
+    inner = next((family for family in standing if family.name == "BPFI"), None)
+    if inner is None or inner.found_hz is None or speed_rpm is None:
+        return list(standing)
+    shaft_hz = speed_rpm / 60.0
+    sidebands = (inner.found_hz - shaft_hz, inner.found_hz + shaft_hz)
+    return [
+        family
+        for family in standing
+        if family is inner
+        or family.found_hz is None
+        or _score(inner) < _score(family) - _RIVAL_DB
+        or all(abs(family.found_hz - sideband) > _SIDEBAND_SHARE * sideband for sideband in sidebands)
+    ]
 
 
 def _score(family: LineFamily) -> float:

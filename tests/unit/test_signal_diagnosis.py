@@ -78,6 +78,17 @@ def test_what_may_be_the_shaft_is_no_fault() -> None:
     assert "3x" in found.evidence[1].text
 
 
+def test_a_sideband_of_the_inner_race_is_no_rolling_element_fault() -> None:
+    inner = LineFamily("BPFI", 148.4, 147.9, 34.0, ((147.9, 40.0), (295.8, 34.0), (443.7, 33.0)), None, True, None)
+    sideband = LineFamily("BSF", 119.6, 117.9, 36.0, ((117.9, 37.0), (235.8, 36.0), (353.7, 29.0)), None, True, None)
+    found = run(sideband, inner)
+    assert found is not None
+    assert found.fault == "inner_race"
+    alone = run(sideband)
+    assert alone is not None
+    assert alone.fault == "rolling_element"
+
+
 @pytest.mark.parametrize("verdict", ["invalid", "dead", "clipped", "dropout", "biased"])
 def test_a_sensor_fault_comes_first_and_alone(verdict: str) -> None:
     broken = SensorHealth(25600, 3, 120, 30, 20000, 1.0, 4.0, verdict)
