@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: run test check format bench faults clean help
 
-PACKAGES := contracts processors streams adapters api runtime rag edge_forwarder pipelines
+PACKAGES := contracts processors streams adapters api runtime rag edge_forwarder pipelines loadtests
 PYTHON := .venv/bin/python
 SET_UP := ./faultline bootstrap cache dev rag
 
@@ -26,8 +26,9 @@ format: ## format the code and sort its imports
 	.venv/bin/ruff format .
 	.venv/bin/ruff check --fix .
 
-bench: ## measure the whole pipeline, bounded
-	@./faultline bench
+bench: ## measure the features and the whole pipeline, bounded
+	@./faultline bench features
+	@./faultline bench pipeline
 
 faults: ## the fault-injection tests
 	@$(SET_UP)

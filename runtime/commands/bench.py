@@ -1,0 +1,85 @@
+"""``faultline bench``: throughput and latency of the pipeline, and the cost of the features; bounded."""
+
+import datetime as dt
+import json
+import sys
+from typing import Annotated, Any, Final
+
+import typer
+
+from contracts.assets import WindowSettings
+from loadtests import features as feature_bench
+from loadtests import results
+from loadtests.machine import describe_machine
+from loadtests.plant import Load
+from runtime.pipeline_bench import Plan, measure
+from runtime.settings import load_settings
+
+bench: Final = typer.Typer(add_completion=False, no_args_is_help=True, help="Measure; bounded in load and time.")
+
+_AsJson = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object, as the last line.")]
+_Record = Annotated[bool, typer.Option("--record", help="Keep the result in loadtests/results.")]
+
+
+@bench.command("pipeline")
+def pipeline(
+    *,
+    assets: Annotated[int, typer.Option(min=1, max=2000, help="Machines in the backlog.")] = 8,
+    channels: Annotated[int, typer.Option(min=1, max=64, help="Channels of each machine.")] = 8,
+    block: Annotated[int, typer.Option(min=64, max=65_536, help="Samples of a channel in a block.")] = 2048,
+    seconds: Annotated[float, typer.Option(min=3, max=3600, help="Signal of each machine in the backlog.")] = 120.0,
+    latency_seconds: Annotated[float, typer.Option(min=0, max=600, help="Real-time phase; 0 leaves it out.")] = 48.0,
+    band_interval_s: Annotated[float, typer.Option(min=1, help="How often the demodulation band is chosen.")] = 60.0,
+    as_json: _AsJson = False,
+    record: _Record = False,
+) -> None:
+    """Measure one worker on one core, over a real broker and database on the others.
+
+    First a backlog as fast as the worker can: samples and frames (one channel of one block) a second. Then 300 frames a
+    second in real time, with bearing faults that come and go: the time from the last sample of a window to its
+    assessment and its alarm at a subscriber. Everything lies in a temporary folder and is gone afterwards.
+    """
+    load = Load(
+        assets=assets,
+        channels=channels,
+        block_samples=block,
+        window=WindowSettings(band_interval_s=band_interval_s),
+    )
+    plan = Plan(backlog=load, backlog_s=seconds, latency_s=latency_seconds)
+    result = measure(plan, load_settings(), _say).as_json(plan)
+    _finish("pipeline", result, as_json=as_json, record=record)
+
+
+@bench.command("features")
+def features(
+    *,
+    seconds: Annotated[float, typer.Option(min=0.05, max=60, help="Time for each figure.")] = 1.0,
+    as_json: _AsJson = False,
+    record: _Record = False,
+) -> None:
+    """Measure the feature set on one core, beside the bare FFT of the same data and a plain NumPy version."""
+    result = {"shapes": feature_bench.measure(seconds, _say), "machine": describe_machine()}
+    _finish("features", result, as_json=as_json, record=record)
+
+
+def _finish(name: str, result: dict[str, Any], *, as_json: bool, record: bool) -> None:
+    if record:
+        path = results.record(name, result, dt.datetime.now(dt.UTC))
+        _say(f"recorded in {path}")
+    if as_json:
+        print(json.dumps(result))
+    else:
+        _print(result)
+
+
+def _print(values: dict[str, Any], indent: str = "") -> None:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            print(f"{indent}{name}")
+            _print(value, indent + "  ")
+        else:
+            print(f"{indent}{name:<32} {'-' if value is None else value}")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
