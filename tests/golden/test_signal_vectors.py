@@ -9,6 +9,7 @@ import scipy.fft
 import scipy.signal
 from numpy.typing import NDArray
 
+from contracts.errors import SignalError
 from contracts.features import FEATURE_INDEX
 from processors import envelope, spectrum
 from processors.bearings import bearing
@@ -174,3 +175,15 @@ def test_a_line_on_the_shaft_is_called_ambiguous() -> None:
     amplitudes = np.full(800, 0.01)
     amplitudes[[107, 215, 322]] = 1.0
     assert find_families(amplitudes, 1.0, bearing("6205"), 1797.0)[0].ambiguous_with is None
+
+
+def test_third_octaves_split_the_energy() -> None:
+    signal = 2 * np.sin(2 * np.pi * 1000 * T_S) + np.sin(2 * np.pi * 250 * T_S)
+    density = spectrum.power_density(signal[np.newaxis], RATE_HZ)
+    centres_hz, rms = spectrum.third_octaves(density, 100.0, 4000.0)
+    by_centre = dict(zip(centres_hz.round().tolist(), rms[0].tolist(), strict=True))
+    assert by_centre[1000.0] == pytest.approx(math.sqrt(2), rel=1e-6)
+    assert by_centre[251.0] == pytest.approx(math.sqrt(0.5), rel=1e-6)
+    assert math.sqrt(sum(level**2 for level in by_centre.values())) == pytest.approx(math.sqrt(2.5), rel=1e-6)
+    with pytest.raises(SignalError):
+        spectrum.third_octaves(density, 0.0, 100.0)
