@@ -76,29 +76,31 @@ def squared_envelope(spectrum: Complex, n_samples: int, first: int, last: int) -
     return squared
 
 
-def envelope_spectrum(squared: Real) -> Real:
+def envelope_spectrum(squared: Real, n_bins: int | None = None) -> Real:
     """Return the amplitude (peak) spectrum of squared envelopes, mean removed, Hann window.
 
     Parameters
     ----------
     squared : ndarray, shape (n_channels, m)
         Squared envelopes.
+    n_bins : int, optional
+        How many bins are wanted, all m // 2 + 1 by default.
 
     Returns
     -------
-    amplitudes : ndarray, shape (n_channels, m // 2 + 1)
+    amplitudes : ndarray, shape (n_channels, n_bins)
         Amplitudes in the squared envelopes' unit; bin k lies at k over the time span.
     """
     length = squared.shape[1]
     centred = squared - squared.mean(axis=1, keepdims=True)
-    raw = scipy.fft.rfft(centred, axis=1)
+    raw = scipy.fft.rfft(centred, axis=1, overwrite_x=True)
+    wanted = raw.shape[1] if n_bins is None else min(n_bins, raw.shape[1])
+    inner = min(wanted, raw.shape[1] - 1)
+    amplitudes: Real = np.zeros((squared.shape[0], wanted), squared.dtype)
     # the Hann window, applied to the bins
-    shaped = raw.copy()
-    shaped[:, 1:-1] -= raw.real.dtype.type(0.5) * (raw[:, :-2] + raw[:, 2:])
-    shaped[:, 0] = 0.0
-    shaped[:, -1] = 0.0
+    shaped = raw[:, 1:inner] - squared.dtype.type(0.5) * (raw[:, : inner - 1] + raw[:, 2 : inner + 1])
     # not np.abs: its vectorised hypotenuse may round differently at the end of an array
-    amplitudes: Real = np.sqrt(shaped.real**2 + shaped.imag**2) * raw.real.dtype.type(2.0 / length)
+    amplitudes[:, 1:inner] = np.sqrt(shaped.real**2 + shaped.imag**2) * squared.dtype.type(2.0 / length)
     return amplitudes
 
 
@@ -246,7 +248,7 @@ def band_merit(spectrum: Complex, n_samples: int, bin_hz: float, band_hz: tuple[
     guarded_kurtosis(squared, _IGNORED_IMPULSES, guarded)
     limit = _SIGNIFICANT * 2.0 / math.sqrt(last - first)
     last_line = min(last - first, math.ceil(_LAST_LINE_HZ / bin_hz))
-    line_contrast(envelope_spectrum(squared), _FIRST_LINE_BIN, last_line, merit)
+    line_contrast(envelope_spectrum(squared, last_line), _FIRST_LINE_BIN, last_line, merit)
     merit[~np.isfinite(merit) | ((plain > limit) & (guarded <= limit))] = -np.inf
     return merit
 

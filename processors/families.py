@@ -167,6 +167,13 @@ def find_families(
     )
 
 
+def bins_needed(bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> int:
+    """Return how many bins of an envelope spectrum `find_families` looks at."""
+    orders = geometry.orders
+    highest_hz = max(orders.bpfo, orders.bpfi, 2.0 * orders.bsf) * speed_rpm / 60.0
+    return math.ceil(HARMONICS * (1.0 + TOLERANCE) * highest_hz / bin_hz) + _FLOOR_REACH + 4
+
+
 def _find(name: str, amplitudes: Real, bin_hz: float, expected_hz: float, shaft_hz: float) -> LineFamily:
     needed_s = 1.0 / (TOLERANCE * expected_hz)
     within = int((amplitudes.size - 4) / (expected_hz / bin_hz * (1.0 + TOLERANCE)))

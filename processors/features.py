@@ -19,7 +19,7 @@ from contracts.features import FEATURE_INDEX, FEATURES
 from processors import envelope, health, mean_square, time_domain, velocity
 from processors.bearings import BearingGeometry, bearing
 from processors.envelope import choose_bands
-from processors.families import LineFamily, find_families
+from processors.families import LineFamily, bins_needed, find_families
 from processors.health import SensorHealth
 from processors.spectrum import interpolated_peak
 from processors.time_domain import INDEX
@@ -222,7 +222,8 @@ class FeatureEngine:
             if geometry is None or speed_rpm is None or states[c].verdict in ("invalid", "dead"):
                 found.append(())
                 continue
-            amplitudes = self._envelope_spectrum(spectrum[c : c + 1], low_hz, high_hz, states[c].rms_g)
+            needed = bins_needed(self._bin_hz, geometry, speed_rpm)
+            amplitudes = self._envelope_spectrum(spectrum[c : c + 1], low_hz, high_hz, states[c].rms_g, needed)
             families = find_families(amplitudes, self._bin_hz, geometry, speed_rpm)
             for family in families:
                 if family.score_db is not None:
@@ -230,7 +231,7 @@ class FeatureEngine:
             found.append(families)
         return tuple(found)
 
-    def _envelope_spectrum(self, spectrum: C64, low_hz: float, high_hz: float, rms_g: float) -> F32:
+    def _envelope_spectrum(self, spectrum: C64, low_hz: float, high_hz: float, rms_g: float, needed: int) -> F32:
         """Return a channel's squared envelope spectrum; empty where the band holds nothing to look at."""
         first, last = envelope.band_bins(low_hz, high_hz, self._bin_hz, self._shape[1])
         if last == first:
@@ -238,7 +239,7 @@ class FeatureEngine:
         squared = envelope.squared_envelope(spectrum, self._shape[1], first, last)
         if 0.5 * float(squared.mean()) <= (_ROUNDING_SHARE * rms_g) ** 2:
             return np.empty(0, np.float32)
-        amplitudes: F32 = envelope.envelope_spectrum(squared)[0, : last - first]
+        amplitudes: F32 = envelope.envelope_spectrum(squared, min(needed, last - first))[0]
         return amplitudes
 
 
