@@ -140,6 +140,11 @@ async def compare_with_log(
         Scoring models.
     progress : callable
         Told the topic and how many of its records are done.
+
+    Returns
+    -------
+    comparison : Comparison
+        What was compared and what differs.
     """
     comparison = Comparison()
     work = _Recomputation(codec, models, await applied_offsets(database), progress, comparison)
