@@ -15,13 +15,15 @@ from contracts.topics import CONDITIONS, MEASUREMENTS
 class _Writer:
     """An idempotent producer for asyncio: no thread of its own, callbacks are served while somebody waits."""
 
-    def __init__(self, bootstrap: str, delivery_timeout_s: float, max_bytes: int, max_messages: int) -> None:
+    def __init__(
+        self, bootstrap: str, delivery_timeout_s: float, max_bytes: int, max_messages: int, linger_ms: float
+    ) -> None:
         self._settings = client_settings(
             bootstrap,
             enable_idempotence=True,
             acks="all",
             partitioner="murmur2_random",
-            linger_ms=5,
+            linger_ms=linger_ms,
             message_max_bytes=MAX_VALUE_BYTES + 2 * FRAME_BYTES,
             delivery_timeout_ms=int(delivery_timeout_s * 1000),
             queue_buffering_max_kbytes=max(max_bytes // 1024, 1),
@@ -96,6 +98,8 @@ class KafkaSink:
         After this long without an acknowledgement a record has failed.
     max_bytes, max_messages : int
         How much may be under way before ``put`` waits.
+    linger_ms : float
+        How long a record waits for others to share a request with; 0 for results that somebody waits for.
     """
 
     def __init__(
@@ -107,10 +111,11 @@ class KafkaSink:
         delivery_timeout_s: float = 30.0,
         max_bytes: int = 32 * 1024 * 1024,
         max_messages: int = 10_000,
+        linger_ms: float = 5.0,
     ) -> None:
         self._codec = codec
         self._topic = topic
-        self._writer = _Writer(bootstrap, delivery_timeout_s, max_bytes, max_messages)
+        self._writer = _Writer(bootstrap, delivery_timeout_s, max_bytes, max_messages, linger_ms)
         self._failure: KafkaError | None = None
 
     async def put(self, record: r.Measurement) -> None:
@@ -200,7 +205,7 @@ class KafkaCommandLog:
 
     def __init__(self, bootstrap: str, codec: Codec, *, timeout_s: float = 10.0) -> None:
         self._codec = codec
-        self._writer = _Writer(bootstrap, timeout_s, 4 * 1024 * 1024, 1_000)
+        self._writer = _Writer(bootstrap, timeout_s, 4 * 1024 * 1024, 1_000, linger_ms=0.0)
 
     async def append(self, command: r.Command) -> None:
         """Return once the broker has acknowledged the command.

@@ -61,7 +61,7 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             queue=DeliveryQueue(database),
             models=ModelFolder(),
             codec=codec,
-            outlet=KafkaSink(kafka_url, codec, delivery_timeout_s=_DELIVERY_S),
+            outlet=KafkaSink(kafka_url, codec, delivery_timeout_s=_DELIVERY_S, linger_ms=0.0),
             clock=SystemClock(),
             owner=f"{socket.gethostname()}/{os.getpid()}",
             webhook_message=webhook_message,
