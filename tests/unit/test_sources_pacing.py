@@ -151,8 +151,8 @@ def test_scenario_and_assets_of_the_demonstration_agree() -> None:
 
 def test_only_one_pump_fails_and_after_a_healthy_time() -> None:
     simulator = Simulator(demo_scenario(), 1)
-    severities = {at_s: [t.severity for t in simulator.truth(FAULTY_ASSET, at_s)] for at_s in (13.9, 22.0, 60.0)}
-    assert severities == {13.9: [], 22.0: [0.5], 60.0: [1.0]}
+    severities = {at_s: [t.severity for t in simulator.truth(FAULTY_ASSET, at_s)] for at_s in (10.9, 18.0, 60.0)}
+    assert severities == {10.9: [], 18.0: [0.5], 60.0: [1.0]}
     assert not any(simulator.truth(HEALTHY_ASSET, at_s) for at_s in (0.0, 30.0, 60.0, 600.0))
 
 
