@@ -21,6 +21,7 @@ from loadtests.results import quantile, rounded
 from processors import scoring
 from processors.features import warm_up
 from runtime.measured import MeasuredStack, measured_stack
+from runtime.memory import keep_freed_memory
 from runtime.registry import codec_for
 from runtime.settings import Settings
 
@@ -171,6 +172,7 @@ def measure(plan: Plan, settings: Settings, say: Say) -> Measurement:
     """
     cores = Cores.share()
     say("in process: computing")
+    keep_freed_memory()  # as the worker does
     with pinned(cores.measured):
         warm_up()
         scoring.warm_up()

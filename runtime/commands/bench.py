@@ -12,6 +12,7 @@ from loadtests import features as feature_bench
 from loadtests import results
 from loadtests.machine import describe_machine
 from loadtests.plant import Load
+from runtime.memory import keep_freed_memory
 from runtime.pipeline_bench import Plan, measure
 from runtime.settings import load_settings
 
@@ -58,6 +59,7 @@ def features(
     record: _Record = False,
 ) -> None:
     """Measure the feature set on one core, beside the bare FFT of the same data and a plain NumPy version."""
+    keep_freed_memory()  # as the worker does
     result = {"shapes": feature_bench.measure(seconds, _say), "machine": describe_machine()}
     _finish("features", result, as_json=as_json, record=record)
 

@@ -19,6 +19,7 @@ from contracts.errors import ConfigurationError
 from processors import scoring
 from processors.features import warm_up
 from runtime.clock import SystemClock
+from runtime.memory import keep_freed_memory
 from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
 from streams.app import StreamParts, build_app
@@ -45,6 +46,7 @@ def worker(
 
 
 def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path | None) -> int:
+    keep_freed_memory()
     warm_up()
     scoring.warm_up()
     loop = uvloop.new_event_loop()
