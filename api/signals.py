@@ -3,8 +3,9 @@
 Computed when asked for, by the same functions that the stream uses; pure, and run off the event loop.
 """
 
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
@@ -17,15 +18,35 @@ from contracts.ports import WaveformSnapshot
 from processors.bearings import bearing
 from processors.spectrum import amplitude_spectrum
 
+if TYPE_CHECKING:
+    from processors.families import LineFamily
+
 Kind = Literal["amplitude", "envelope"]
 _NS_PER_S = 1_000_000_000
 
 
+class HarmonicLevel(Struct, frozen=True, kw_only=True):
+    """How high a harmonic stands over the spectrum around it."""
+
+    frequency_hz: float
+    level_db: float
+
+
 class FaultLine(Struct, frozen=True, kw_only=True):
-    """Where a fault of the bearing would show at the measured speed; BSF is twice the spin frequency."""
+    """Where a fault of the bearing would show at the measured speed; BSF is twice the spin frequency.
+
+    ``order`` is the frequency over the shaft's. An envelope spectrum also says what stands there: ``found_hz`` within
+    3 % (balls slip), ``level_db`` over the local floor (the median of the ``harmonics``), and the shaft order that it
+    can't be told from, if any; null where the waveform is too short to say.
+    """
 
     name: str
     frequency_hz: float
+    order: float
+    found_hz: float | None = None
+    level_db: float | None = None
+    harmonics: list[HarmonicLevel] = []
+    ambiguous_with: str | None = None
 
 
 class SpectrumDetail(Struct, frozen=True, kw_only=True):
@@ -128,26 +149,61 @@ def spectrum(
         band_hz=band_hz,
         speed_rpm=kept.speed_rpm,
         bearing=designation,
-        fault_lines=fault_lines(designation, kept.speed_rpm),
+        fault_lines=fault_lines(designation, kept.speed_rpm, (values, bin_hz) if kind == "envelope" else None),
     )
 
 
-def fault_lines(designation: str | None, speed_rpm: float | None) -> list[FaultLine]:
+def fault_lines(
+    designation: str | None,
+    speed_rpm: float | None,
+    envelope: tuple[npt.NDArray[np.floating], float] | None = None,
+) -> list[FaultLine]:
     """Return the fault frequencies of a bearing; none where bearing or speed is unknown.
+
+    Parameters
+    ----------
+    designation : str or None
+        The bearing.
+    speed_rpm : float or None
+        Shaft speed; a shaft that stands still has no fault frequencies.
+    envelope : (ndarray, float), optional
+        Squared envelope spectrum, shape (n_bins,), and its resolution, Hz: what stands at the frequencies is added.
+
+    Returns
+    -------
+    lines : list of FaultLine
 
     Examples
     --------
     >>> [(line.name, round(line.frequency_hz, 1)) for line in fault_lines("6205", 1797.0)]
     [('BPFO', 107.4), ('BPFI', 162.2), ('BSF', 141.2), ('FTF', 11.9)]
     """
-    if designation is None or speed_rpm is None:
+    if designation is None or speed_rpm is None or speed_rpm <= 0.0:
         return []
     try:
-        orders = bearing(designation).orders
+        geometry = bearing(designation)
     except ConfigurationError:
         return []
+    orders = geometry.orders
     named = {"BPFO": orders.bpfo, "BPFI": orders.bpfi, "BSF": 2.0 * orders.bsf, "FTF": orders.ftf}
-    return [FaultLine(name=name, frequency_hz=order * speed_rpm / 60.0) for name, order in named.items()]
+    shaft_hz = speed_rpm / 60.0
+    lines = [FaultLine(name=name, frequency_hz=order * shaft_hz, order=order) for name, order in named.items()]
+    if envelope is None:
+        return lines
+    from processors.families import find_families  # noqa: PLC0415 -- its compiler takes a second to load
+
+    families = find_families(*envelope, geometry, speed_rpm)
+    return [_with_levels(line, family) for line, family in zip(lines, families, strict=True)]
+
+
+def _with_levels(line: FaultLine, family: "LineFamily") -> FaultLine:
+    return msgspec.structs.replace(
+        line,
+        found_hz=family.found_hz,
+        level_db=family.score_db,
+        harmonics=[HarmonicLevel(frequency_hz=hz, level_db=level) for hz, level in family.harmonics],
+        ambiguous_with=family.ambiguous_with,
+    )
 
 
 def _envelope(

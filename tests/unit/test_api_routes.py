@@ -1,6 +1,7 @@
 """What the routes answer, and how they refuse."""
 
 import base64
+import dataclasses
 import json
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from api.problems import SECURITY_HEADERS
 from api.times import Instant
 from contracts.errors import Unavailable
+from contracts.ports import WaveformSnapshot
 from tests.api_doubles import FixedIdentity, bench, problem
 from tests.api_samples import NOW_NS, WINDOW_NS, waveform
 
@@ -125,30 +127,38 @@ def test_api_spectrum_has_the_line_and_the_fault_frequencies() -> None:
     assert max(body["values"]) == pytest.approx(0.5, rel=0.01)
     lines = {line["name"]: line["frequency_hz"] for line in body["fault_lines"]}
     assert lines["BPFO"] == pytest.approx(3.58478 * 1780 / 60, rel=1e-4)
+    assert body["fault_lines"][0]["order"] == pytest.approx(3.58478, rel=1e-4)
+    assert body["fault_lines"][0]["level_db"] is None
+
+
+def modulated(harmonics: int, speed_rpm: float | None) -> WaveformSnapshot:
+    """Return noise and a 3 kHz carrier whose envelope holds 107 Hz and its harmonics."""
+    seconds = np.arange(25_600) / 25_600
+    envelope = 1.0 + sum(np.cos(2 * np.pi * 107.0 * h * seconds) for h in range(1, harmonics + 1))
+    samples = np.random.default_rng(1).normal(0.0, 0.1, 25_600) + envelope * np.sin(2 * np.pi * 3000.0 * seconds)
+    return dataclasses.replace(waveform("P-101"), speed_rpm=speed_rpm, samples=samples.astype("<f4").tobytes())
 
 
 def test_api_envelope_uses_the_band_that_the_stream_used() -> None:
     b = bench()
-    samples = np.random.default_rng(1).normal(0.0, 0.1, 25_600)
-    seconds = np.arange(25_600) / 25_600
-    samples += (1.0 + np.cos(2 * np.pi * 107.0 * seconds)) * np.sin(2 * np.pi * 3000.0 * seconds)
-    kept = waveform("P-101")
-    b.reader.kept["P-101"] = [
-        type(kept)(
-            channel_id=kept.channel_id,
-            asset_id="P-101",
-            start_ns=kept.start_ns,
-            sampling_rate_hz=kept.sampling_rate_hz,
-            unit="g",
-            speed_rpm=None,
-            samples=samples.astype("<f4").tobytes(),
-        )
-    ]
+    b.reader.kept["P-101"] = [modulated(1, speed_rpm=None)]
     body = b.ask("GET", f"{CHANNEL}/spectrum", params={"kind": "envelope"}).json()
     assert body["band_hz"] == [2000.0, 4000.0]
     assert int(np.argmax(body["values"])) * body["bin_hz"] == 107.0
     assert body["unit"] == "(g)2"
     assert body["fault_lines"] == []
+
+
+def test_api_envelope_says_what_stands_at_the_fault_frequencies() -> None:
+    b = bench()
+    b.reader.kept["P-101"] = [modulated(3, speed_rpm=1780.0)]
+    body = b.ask("GET", f"{CHANNEL}/spectrum", params={"kind": "envelope", "max_hz": "50"}).json()
+    lines = {line["name"]: line for line in body["fault_lines"]}
+    assert lines["BPFO"]["found_hz"] == pytest.approx(107.0, abs=0.5)
+    assert lines["BPFO"]["level_db"] > 30.0
+    assert [h["frequency_hz"] for h in lines["BPFO"]["harmonics"]] == pytest.approx([107.0, 214.0, 321.0], abs=1.5)
+    assert lines["BPFI"]["level_db"] < 10.0
+    assert lines["FTF"]["level_db"] is None  # one second is too short to tell it
 
 
 def test_api_unavailable_parts_say_when_to_come_back() -> None:
