@@ -58,4 +58,4 @@ def running_urls(data_dir: Path) -> Urls | None:
         os.kill(told["pid"], 0)
     except (FileNotFoundError, ProcessLookupError, PermissionError, json.JSONDecodeError, KeyError):
         return None
-    return Urls(told["kafka"], told["database"])
+    return Urls(told["kafka"], told["database"], told.get("search"))

@@ -31,6 +31,13 @@ class Settings(BaseSettings):
         ``postgresql://…``; without it a local PostgreSQL is started. Holds a password: never shown.
     registry_url : str, optional
         A Confluent-compatible schema registry; without it the bundled schemas serve.
+    opensearch_url : str, optional
+        ``http(s)://host:port``; without it a local OpenSearch is started. May hold a password: never shown.
+    llm_url, llm_key, llm_model : str, optional
+        An OpenAI-compatible endpoint (``https://…/v1``), its key, and the model to ask; without a URL answers are
+        extracts of the documents.
+    llm_timeout_s : float
+        How long a model may take for a whole answer; then the extract is given.
     data_dir : Path
         Where everything that Faultline writes lies.
     cache_dir : Path
@@ -56,6 +63,11 @@ class Settings(BaseSettings):
     kafka_url: str | None = None
     database_url: str | None = Field(default=None, repr=False)
     registry_url: str | None = None
+    opensearch_url: str | None = Field(default=None, repr=False)
+    llm_url: str | None = None
+    llm_key: SecretStr | None = None
+    llm_model: str = "default"
+    llm_timeout_s: Annotated[float, Field(gt=0.0, le=120.0)] = 20.0
     data_dir: Path = PROJECT / ".faultline"
     cache_dir: Path = PROJECT / ".faultline" / "cache"
     api_host: str = "127.0.0.1"

@@ -13,17 +13,22 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
 
 from contracts.errors import ConfigurationError, Unavailable
 
 POM: Final = Path(__file__).with_name("pom.xml")
 _FETCH_DEADLINE_S: Final = 600
+_LOOK_S: Final = 0.2
 _MACHINES: Final = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64v8", "arm64": "arm64v8"}
+
+#: The class paths that the pom knows: Kafka with PostgreSQL's programs, and OpenSearch.
+Profile = Literal["core", "search"]
 
 
 def postgres_platform(system: str = sys.platform, machine: str | None = None) -> str:
@@ -59,51 +64,64 @@ class JarCache:
 
     @property
     def jars(self) -> Path:
-        """Where the jars lie once they are fetched."""
-        key = hashlib.sha256(POM.read_bytes() + postgres_platform().encode()).hexdigest()[:16]
+        """Where the jars of Kafka and PostgreSQL lie once they are fetched."""
+        return self.jars_of("core")
+
+    def jars_of(self, profile: Profile) -> Path:
+        """Return where the jars of a profile lie once they are fetched."""
+        key = hashlib.sha256(POM.read_bytes() + profile.encode() + postgres_platform().encode()).hexdigest()[:16]
         return self.folder / "jars" / key
 
-    def fetch(self, announce: Callable[[], None]) -> Path:
+    def fetch(
+        self, announce: Callable[[], None], profile: Profile = "core", cancelled: threading.Event | None = None
+    ) -> Path:
         """Return the folder of jars; fetch them, after `announce`, if they aren't there.
+
+        Parameters
+        ----------
+        announce : Callable[[], None]
+            Called before anything is fetched.
+        profile : str
+            Which jars.
+        cancelled : threading.Event, optional
+            Ends the fetching early once it is set.
+
+        Returns
+        -------
+        folder : Path
 
         Raises
         ------
         ConfigurationError
             Maven isn't installed.
         Unavailable
-            Maven failed; the message ends with its last error.
+            Maven failed or was cancelled; the message ends with its last error.
         """
-        if self.jars.exists():
-            return self.jars
-        with self._locked():
-            if not self.jars.exists():
+        target = self.jars_of(profile)
+        if target.exists():
+            return target
+        with self.locked(profile):
+            if not target.exists():
                 announce()
-                self._fetch()
-        return self.jars
+                self._fetch(profile, target, cancelled or threading.Event())
+        return target
 
-    def _fetch(self) -> None:
+    def _fetch(self, profile: Profile, place: Path, cancelled: threading.Event) -> None:
         maven = shutil.which("mvn")
         if maven is None:
             raise ConfigurationError(
                 "Maven is missing: install it (Debian: apt-get install maven), or set service URLs"
             )
-        self.jars.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.jars.parent) as name:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent) as name:
             target = Path(name) / "jars"
-            command = [maven, "-B", "-q", "-ntp", "-f", str(POM), "dependency:copy-dependencies"]
+            command = [maven, "-B", "-q", "-ntp", "-f", str(POM), "-P", profile, "dependency:copy-dependencies"]
             command += [f"-DoutputDirectory={target}", f"-Dpostgres.platform={postgres_platform()}"]
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_FETCH_DEADLINE_S,
-            )
-            if done.returncode:
-                errors = [line for line in (done.stdout + done.stderr).splitlines() if "ERROR" in line]
-                raise Unavailable("Maven Central", " | ".join(errors[:2]) or f"mvn exited with {done.returncode}")
-            target.rename(self.jars)
+            said, status = _run(command, cancelled)
+            if status:
+                errors = [line for line in said.splitlines() if "ERROR" in line]
+                raise Unavailable("Maven Central", " | ".join(errors[:2]) or f"mvn exited with {status}")
+            target.rename(place)
 
     def unpack_postgres(self, place: Path) -> Path:
         """Return the folder of PostgreSQL's programs below `place`; unpack the fetched jar if they aren't there.
@@ -119,7 +137,7 @@ class JarCache:
         target = place / jar.stem
         if target.exists():
             return target
-        with self._locked():
+        with self.locked("core"):
             if not target.exists():
                 place.mkdir(parents=True, exist_ok=True)
                 with tempfile.TemporaryDirectory(dir=place) as name:
@@ -129,11 +147,32 @@ class JarCache:
         return target
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def locked(self, profile: Profile) -> Iterator[None]:
+        """Hold the folder for changes to what belongs to `profile`, against other processes too."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a", encoding="ascii") as lock:
+        name = "lock" if profile == "core" else f"lock-{profile}"
+        with (self.folder / name).open("a", encoding="ascii") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
+
+
+def _run(command: list[str], cancelled: threading.Event) -> tuple[str, int]:
+    """Run a program to its end; return what it said and its exit status."""
+    with (
+        tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said,
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=subprocess.STDOUT) as process,
+    ):
+        for _ in range(round(_FETCH_DEADLINE_S / _LOOK_S)):
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(_LOOK_S)
+                break
+            if cancelled.is_set():
+                break
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+        said.seek(0)
+        return said.read(), process.returncode
 
 
 def _unpack(jar: Path, target: Path) -> None:

@@ -1,24 +1,27 @@
 """All local services together: started side by side, waited for, stopped in reverse order.
 
 Invariants: a part whose URL is set is left alone; what this starts it stops, on any way out; of two processes that want
-the same folder the second is told so.
+the same folder the second is told so; the search engine is waited for by nobody, and its failure is no failure here.
 """
 
+import threading
 import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol
 
+from contracts.errors import FaultlineError, Unavailable
 from runtime.programs import find_java
 from runtime.services.folder import ProjectFolder
 from runtime.services.jars import JarCache
 from runtime.services.kafka import Kafka
+from runtime.services.opensearch import OpenSearch
 from runtime.services.postgres import Postgres
-from runtime.services.processes import ProcessSpec, Supervisor
+from runtime.services.processes import ChildProcess, ProcessSpec, Supervisor
 from runtime.settings import Settings
 
 
@@ -31,8 +34,8 @@ class ServiceStatus:
     name : str
         Which part.
     state : str
-        ``fetching``, ``cleared`` (a leftover process), ``note``, ``ready``, ``external`` (its URL is set), ``stopped``,
-        ``killed``.
+        ``fetching``, ``cleared`` (a leftover process), ``note``, ``ready``, ``external`` (its URL is set), ``failed``,
+        ``stopped``, ``killed``.
     elapsed_s : float, optional
         How long it took to be ready.
     detail : str
@@ -58,10 +61,14 @@ class ServiceStatus:
 
 @dataclass(frozen=True, slots=True)
 class Urls:
-    """Where the services are: Kafka's bootstrap servers and the database's URL (with its password)."""
+    """Where the services are: Kafka's bootstrap servers, the database's URL (with its password), OpenSearch's URL.
+
+    ``search`` is ``None`` where there is to be none; it is known before OpenSearch serves.
+    """
 
     kafka: str
     database: str = field(repr=False)
+    search: str | None = field(default=None, repr=False)
 
 
 class Service(Protocol):
@@ -85,7 +92,7 @@ class Service(Protocol):
 
 
 class LocalServices:
-    """Kafka and PostgreSQL in one folder; a context manager that gives their URLs.
+    """Kafka and PostgreSQL, and OpenSearch where wanted, in one folder; a context manager that gives their URLs.
 
     Parameters
     ----------
@@ -97,6 +104,15 @@ class LocalServices:
         Told each step; called from several threads.
     postgres_options : Mapping[str, str], optional
         Server settings, e.g. ``{"fsync": "off"}`` for tests.
+    search : bool
+        Whether there is to be an OpenSearch; it starts beside what comes after it.
+
+    Attributes
+    ----------
+    search_ready : concurrent.futures.Future
+        OpenSearch's URL once it serves, or why it doesn't; cancelled where there is none, or at the end.
+    stopping : threading.Event
+        Set once everything is to end.
     """
 
     def __init__(
@@ -106,6 +122,7 @@ class LocalServices:
         report: Callable[[ServiceStatus], None],
         *,
         postgres_options: Mapping[str, str] | None = None,
+        search: bool = False,
     ) -> None:
         self.folder = ProjectFolder(folder)
         self.supervisor = Supervisor(self.folder.run)
@@ -113,6 +130,11 @@ class LocalServices:
         self._report = report
         self._cache = JarCache(settings.cache_dir)
         self._postgres_options = postgres_options or {}
+        self._search = search
+        self.search_ready: Future[str] = Future()
+        self.stopping = threading.Event()
+        self._starting = threading.Lock()
+        self._searching: threading.Thread | None = None
         self._held = ExitStack()
 
     def __enter__(self) -> Urls:
@@ -146,14 +168,32 @@ class LocalServices:
 
     def stop(self) -> None:
         """Stop what was started (with the supervisor's other children), newest first, and free the folder."""
+        self.stopping.set()
+        self.search_ready.cancel()
         names = [child.spec.name for child in reversed(self.supervisor.children)]
-        unclean = {child.spec.name: child.returncode for child in self.supervisor.stop()}
+        with self._starting:
+            unclean = {child.spec.name: child.returncode for child in self.supervisor.stop()}
+        if self._searching is not None:
+            self._searching.join()
         self._held.close()
         for name in names:
             if name in unclean:
                 self._report(ServiceStatus(name, "killed", detail=f"exit status {unclean[name]}"))
             else:
                 self._report(ServiceStatus(name, "stopped"))
+
+    def start_beside(self, spec: ProcessSpec) -> ChildProcess:
+        """Start a child from another thread; nothing is started any more once the end has begun.
+
+        Raises
+        ------
+        Unavailable
+            The end has begun, or the program can't be started.
+        """
+        with self._starting:
+            if self.stopping.is_set():
+                raise Unavailable(spec.name, "everything is being stopped")
+            return self.supervisor.start(spec)
 
     def _start(self) -> Urls:
         for name in self.supervisor.clear_stale():
@@ -168,7 +208,39 @@ class LocalServices:
                 lambda: self._report(ServiceStatus("jars", "fetching", detail="from Maven Central, once"))
             )
             urls |= self._bring_up_all(services)
-        return Urls(kafka=urls["kafka"], database=urls["postgres"])
+        return Urls(kafka=urls["kafka"], database=urls["postgres"], search=self._begin_search())
+
+    def _begin_search(self) -> str | None:
+        """Return where OpenSearch is or will be; it is brought up by a thread of its own."""
+        if not self._search:
+            self.search_ready.cancel()
+            return None
+        if self._settings.opensearch_url is not None:
+            self._report(ServiceStatus("opensearch", "external"))
+            self.search_ready.set_result(self._settings.opensearch_url)
+            return self._settings.opensearch_url
+        service = OpenSearch(self.folder, self._cache, find_java(self._settings))
+        self._searching = threading.Thread(target=self._bring_up_search, args=(service,), name="search", daemon=True)
+        self._searching.start()
+        return service.url
+
+    def _bring_up_search(self, service: OpenSearch) -> None:
+        try:
+            self._cache.fetch(
+                lambda: self._report(ServiceStatus(service.name, "fetching", detail="from Maven Central, once")),
+                "search",
+                self.stopping,
+            )
+            self._bring_up(service, self.start_beside)
+        except (FaultlineError, OSError) as error:
+            if not self.stopping.is_set():
+                self._report(ServiceStatus(service.name, "failed", detail=f"{error}; the assistant goes on without it"))
+            told = error if isinstance(error, FaultlineError) else Unavailable(service.name, str(error))
+            if self.search_ready.set_running_or_notify_cancel():
+                self.search_ready.set_exception(told)
+            return
+        if self.search_ready.set_running_or_notify_cancel():
+            self.search_ready.set_result(service.url)
 
     def _wanted(self, external: Mapping[str, str | None]) -> list[Service]:
         wanted: list[Service] = []
@@ -188,10 +260,10 @@ class LocalServices:
                 self.supervisor.stop()  # now, or the pool would wait for the others to be ready
                 raise
 
-    def _bring_up(self, service: Service) -> str:
+    def _bring_up(self, service: Service, start: Callable[[ProcessSpec], ChildProcess] | None = None) -> str:
         start_s = time.monotonic()
         spec = service.prepare(lambda text: self._report(ServiceStatus(service.name, "note", detail=text)))
-        self.supervisor.start(spec).await_ready()
+        (start or self.supervisor.start)(spec).await_ready()
         service.finish()
         self._report(ServiceStatus(service.name, "ready", time.monotonic() - start_s, service.address))
         return service.url
