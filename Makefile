@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 .PHONY: run test check format bench faults clean help
 
-PACKAGES := contracts processors streams adapters api runtime rag edge_forwarder pipelines loadtests
+PACKAGES := contracts processors streams adapters api runtime rag edge_forwarder pipelines loadtests compose
 PYTHON := .venv/bin/python
 SET_UP := ./faultline bootstrap cache dev rag
 
