@@ -21,6 +21,7 @@ COMMANDS: Final[dict[str, str]] = {
     "play": "Stream recordings from a folder through the same path as live signals.",
     "diagnose": "Diagnose one recording: zone, fault-frequency table, verdict.",
     "assets": "Import, list or show sites and assets.",
+    "prepare": "Bring database schema and topics of the environment's services up to date.",
     "recompute": "Compute the history of the log again and compare it with the database.",
     "worker": "Run one stream worker against the services of the environment.",
     "api": "Serve the API against the services of the environment.",

@@ -17,13 +17,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from adapters.kafka import KafkaSink, ensure_topics
-from adapters.timescale import AssetRegistry, Database, DeliveryQueue, migrate
 from contracts.assets import AssetConfiguration, Site
 from contracts.ports import Endpoint
-from runtime.activate import activate
-from runtime.clock import SystemClock
-from runtime.registry import codec_for
+from runtime.preparation import prepare_services
 from runtime.services.local import LocalServices, ServiceStatus, Urls
 from runtime.services.processes import ChildProcess, ProcessSpec
 from runtime.settings import PROJECT, Settings, child_environment
@@ -31,7 +27,6 @@ from runtime.settings import PROJECT, Settings, child_environment
 _KEY_FILE: Final = "webhook.key"
 _KEY_BYTES: Final = 32
 _DEMO_ENDPOINT: Final = "local-receiver"
-_CONFIGURED_ENDPOINT: Final = "configured"
 _PROBE_S: Final = 1.0
 
 Report = Callable[[ServiceStatus], None]
@@ -63,25 +58,13 @@ class Stack:
         """Start services and processes; return once the stream and the API serve."""
         self.urls = self.services.start()
         self.webhook_secret = self._secret()
-        asyncio.run(self._prepare(site, assets))
+        receiver = Endpoint(_DEMO_ENDPOINT, f"{self.receiver_url}/alarms", (self.webhook_secret,))
+        asyncio.run(
+            prepare_services(self.settings, self.urls, "demo", sites=[site], assets=assets, endpoints=[receiver])
+        )
         specs = [self._worker(), self._api(), self._receiver(), self._notify()]
         with ThreadPoolExecutor(len(specs)) as pool:
             list(pool.map(self._launch, specs))
-
-    async def _prepare(self, site: Site, assets: tuple[AssetConfiguration, ...]) -> None:
-        """Bring schema and topics up to date, register the assets, and put new configurations on the log."""
-        await asyncio.to_thread(ensure_topics, self.urls.kafka, self.settings.partitions)
-        await migrate(self.urls.database)
-        async with Database(self.urls.database) as database:
-            registry = AssetRegistry(database)
-            await registry.import_assets([site], assets, [], "demo")
-            sink = KafkaSink(self.urls.kafka, codec_for(self.settings))
-            await activate(registry, sink, SystemClock(), "demo")
-            queue = DeliveryQueue(database)
-            await queue.put_endpoint(Endpoint(_DEMO_ENDPOINT, f"{self.receiver_url}/alarms", (self.webhook_secret,)))
-            if self.settings.webhook_url is not None and self.settings.webhook_secret is not None:
-                secret = self.settings.webhook_secret.get_secret_value()
-                await queue.put_endpoint(Endpoint(_CONFIGURED_ENDPOINT, self.settings.webhook_url, (secret,)))
 
     def start_source(self, speed: str) -> None:
         """Start streaming the default scenario."""
