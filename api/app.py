@@ -1,6 +1,7 @@
 """The API as one ASGI application, made of ports."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Final
 
 from starlette.applications import Starlette
@@ -10,7 +11,7 @@ from api import openapi
 from api.guard import LOOPBACK_HOSTS, Guard
 from api.operations import Operation, Services
 from api.problems import HANDLERS
-from api.routes import alarms, assets, channels, events, health, session, waveforms
+from api.routes import alarms, assets, channels, events, health, session, waveforms, web
 from api.sse import Streams, StreamSettings
 from contracts.ports import Clock, CommandLog, HistoryReader, Identity, TokenIssuer
 
@@ -27,6 +28,7 @@ def create_app(
     login: TokenIssuer | None = None,
     hosts: frozenset[str] | None = LOOPBACK_HOSTS,
     streams: StreamSettings | None = None,
+    pages: Path | None = None,
 ) -> Starlette:
     """Return the application.
 
@@ -48,6 +50,8 @@ def create_app(
         Host names the API answers for; ``None`` for all.
     streams : StreamSettings, optional
         Bounds of the event streams.
+    pages : Path, optional
+        The folder of the live page, served at ``/``.
 
     Returns
     -------
@@ -64,9 +68,10 @@ def create_app(
     )
     operations = operations_of(with_login=login is not None)
     routes = [operation.route(services) for operation in operations]
-    public = health.PATHS | {openapi.PATH, session.PATH}
+    files = web.routes(pages) if pages is not None else []
+    public = health.PATHS | {openapi.PATH, session.PATH} | {file.path for file in files}
     app = Starlette(
-        routes=[*routes, openapi.route(operations, VERSION)],
+        routes=[*routes, openapi.route(operations, VERSION), *files],
         middleware=[Middleware(Guard, identity=identity, hosts=hosts, public=public)],
         exception_handlers=HANDLERS,
     )

@@ -1,4 +1,4 @@
-"""``faultline api``: the REST interface over the services of the environment."""
+"""``faultline api``: the REST interface and the live page over the services of the environment."""
 
 import asyncio
 import ipaddress
@@ -20,7 +20,7 @@ from api.guard import LOOPBACK_HOSTS
 from contracts.errors import ConfigurationError
 from runtime.clock import SystemClock
 from runtime.registry import codec_for
-from runtime.settings import Settings, load_settings
+from runtime.settings import PROJECT, Settings, load_settings
 
 _CONNECTIONS: Final = 8
 #: Longest wait for a connection, and longest query: then the caller is told to come back.
@@ -81,6 +81,7 @@ def application(settings: Settings, kafka_url: str, database: Database) -> Starl
         ready={"database": reader.ready, "kafka": broker_answers},
         login=login,
         hosts=LOOPBACK_HOSTS if local else None,
+        pages=PROJECT / "web",
     )
 
 
