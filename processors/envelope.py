@@ -50,8 +50,11 @@ _LEAD: Final = 1.1
 _FLOOR_BLOCK: Final = 64
 
 
-def squared_envelope(spectrum: Complex, n_samples: int, first: int, last: int) -> Real:
+def squared_envelope(spectrum: Complex, n_samples: int, first: int, last: int, n_bins: int | None = None) -> Real:
     """Return the squared envelope of a band.
+
+    The squared envelope of a band of w bins has lines up to bin w - 1. Sampled at m points over the time span, a line
+    at k shows at m - k too: w + n_bins points keep the lowest `n_bins` bins (and the mean) free of that.
 
     Parameters
     ----------
@@ -61,14 +64,17 @@ def squared_envelope(spectrum: Complex, n_samples: int, first: int, last: int) -
         Length of the signals.
     first, last : int
         The band's bins, the last one excluded.
+    n_bins : int, optional
+        How many bins of its spectrum are wanted; by default all, and its samples as well.
 
     Returns
     -------
     squared : ndarray, shape (n_channels, m)
-        Squared envelope in the signals' unit squared, over the same time span, at m >= 2·(last - first) points.
+        Squared envelope in the signals' unit squared, over the same time span, at m > (last - first) + n_bins points.
     """
     width = last - first
-    length = int(scipy.fft.next_fast_len(2 * width))
+    wanted = width if n_bins is None else min(n_bins, width)
+    length = int(scipy.fft.next_fast_len(width + wanted + 1))
     padded = np.zeros((spectrum.shape[0], length), spectrum.dtype)
     np.multiply(spectrum[:, first:last], spectrum.real.dtype.type(2.0 / n_samples), out=padded[:, :width])
     wave = scipy.fft.ifft(padded, axis=1, norm="forward", overwrite_x=True)

@@ -6,7 +6,7 @@ velocity, displacement and envelope. A row gives the same bits whatever rows lie
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -39,6 +39,8 @@ _ORDER_BINS: Final = 1.5
 _ORDER_SPACING_BINS: Final = 4.0
 #: A band that holds less than this share of the signal's rms holds the rounding of its numbers, no envelope.
 _ROUNDING_SHARE: Final = 1e-5
+#: Stands for no power where a logarithm is taken; such a bin has no share in the entropy.
+_SMALLEST: Final = float(np.finfo(np.float64).tiny)
 _ACCELERATION_EDGES_HZ: Final = (10.0, 1000.0, 5000.0, math.inf)
 
 
@@ -96,6 +98,7 @@ class FeatureEngine:
         self._moments = np.empty((n_channels, len(time_domain.COLUMNS)))
         self._centred = np.empty(self._shape, np.float32)
         self._power = np.empty((n_channels, n_bins))
+        self._logarithms = np.empty((n_channels, n_bins))
         self._power_shape = np.empty((n_channels, len(mean_square.SHAPE_COLUMNS)))
         self._integrated = np.empty((n_channels, 2))
         self._line = np.empty((n_channels, 2))
@@ -169,7 +172,10 @@ class FeatureEngine:
             values[:, FEATURE_INDEX[name]] = column
 
     def _power_features(self, values: F64) -> None:
-        mean_square.describe_power(self._power, math.ceil(_LOWEST_LINE_HZ / self._bin_hz), self._power_shape)
+        # whole arrays of logarithms are five times as fast as one at a time in the kernel
+        np.log(np.maximum(self._power, _SMALLEST, out=self._logarithms), out=self._logarithms)
+        lowest_bin = math.ceil(_LOWEST_LINE_HZ / self._bin_hz)
+        mean_square.describe_power(self._power, self._logarithms, lowest_bin, self._power_shape)
         mean_square.band_rms(self._power, self._edges, self._bands_g)
         values[:, FEATURE_INDEX["spectral_centroid_hz"]] = self._power_shape[:, 0] * self._bin_hz
         values[:, FEATURE_INDEX["spectral_entropy"]] = self._power_shape[:, 1]
@@ -214,33 +220,44 @@ class FeatureEngine:
         bands_hz: F64,
         states: tuple[SensorHealth, ...],
     ) -> tuple[tuple[LineFamily, ...], ...]:
-        found: list[tuple[LineFamily, ...]] = []
-        for c, geometry in enumerate(self._bearings):
-            low_hz, high_hz = float(bands_hz[c, 0]), float(bands_hz[c, 1])
-            values[c, FEATURE_INDEX["envelope_low_hz"]] = low_hz
-            values[c, FEATURE_INDEX["envelope_high_hz"]] = high_hz
-            if geometry is None or speed_rpm is None or states[c].verdict in ("invalid", "dead"):
-                found.append(())
-                continue
-            needed = bins_needed(self._bin_hz, geometry, speed_rpm)
-            amplitudes = self._envelope_spectrum(spectrum[c : c + 1], low_hz, high_hz, states[c].rms_g, needed)
-            families = find_families(amplitudes, self._bin_hz, geometry, speed_rpm)
-            for family in families:
+        values[:, FEATURE_INDEX["envelope_low_hz"]] = bands_hz[:, 0]
+        values[:, FEATURE_INDEX["envelope_high_hz"]] = bands_hz[:, 1]
+        found: list[tuple[LineFamily, ...]] = [()] * len(self._bearings)
+        if speed_rpm is None:
+            return tuple(found)
+        for c, geometry, amplitudes in self._envelope_spectra(spectrum, speed_rpm, bands_hz, states):
+            found[c] = find_families(amplitudes, self._bin_hz, geometry, speed_rpm)
+            for family in found[c]:
                 if family.score_db is not None:
                     values[c, FEATURE_INDEX[f"{family.name.lower()}_db"]] = family.score_db
-            found.append(families)
         return tuple(found)
 
-    def _envelope_spectrum(self, spectrum: C64, low_hz: float, high_hz: float, rms_g: float, needed: int) -> F32:
-        """Return a channel's squared envelope spectrum; empty where the band holds nothing to look at."""
-        first, last = envelope.band_bins(low_hz, high_hz, self._bin_hz, self._shape[1])
-        if last == first:
-            return np.empty(0, np.float32)
-        squared = envelope.squared_envelope(spectrum, self._shape[1], first, last)
-        if 0.5 * float(squared.mean()) <= (_ROUNDING_SHARE * rms_g) ** 2:
-            return np.empty(0, np.float32)
-        amplitudes: F32 = envelope.envelope_spectrum(squared, min(needed, last - first))[0]
-        return amplitudes
+    def _envelope_spectra(
+        self, spectrum: C64, speed_rpm: float, bands_hz: F64, states: tuple[SensorHealth, ...]
+    ) -> Iterator[tuple[int, BearingGeometry, F32]]:
+        """Yield channel, bearing and squared envelope spectrum; empty where the band holds nothing to look at.
+
+        Channels with the same band and as many lines to look at are transformed together: that is twice as fast.
+        """
+        alike: dict[tuple[int, int, int], list[tuple[int, BearingGeometry]]] = {}
+        for c, geometry in enumerate(self._bearings):
+            if geometry is not None and states[c].verdict not in ("invalid", "dead"):
+                first, last = envelope.band_bins(bands_hz[c, 0], bands_hz[c, 1], self._bin_hz, self._shape[1])
+                needed = min(bins_needed(self._bin_hz, geometry, speed_rpm), last - first)
+                alike.setdefault((first, last, needed), []).append((c, geometry))
+        for (first, last, needed), members in alike.items():
+            if last == first:
+                yield from ((c, geometry, np.empty(0, np.float32)) for c, geometry in members)
+                continue
+            channels = [c for c, _ in members]
+            every = len(channels) == self._shape[0]
+            squared = envelope.squared_envelope(
+                spectrum if every else spectrum[channels], self._shape[1], first, last, needed
+            )
+            amplitudes: F32 = envelope.envelope_spectrum(squared, needed)
+            for row, (c, geometry) in enumerate(members):
+                holds_signal = 0.5 * float(squared[row].mean()) > (_ROUNDING_SHARE * states[c].rms_g) ** 2
+                yield c, geometry, amplitudes[row] if holds_signal else amplitudes[row, :0]
 
 
 def _band_edges(bin_hz: float, n_bins: int) -> npt.NDArray[np.int64]:

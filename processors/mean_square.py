@@ -42,33 +42,52 @@ def hann_mean_square(spectrum: Complex, n_samples: int, out: F64) -> None:
 
 
 @numba.njit(cache=True)
-def describe_power(mean_square: F64, lowest_bin: int, out: F64) -> None:
+def describe_power(mean_square: F64, logarithms: F64, lowest_bin: int, out: F64) -> None:
     """Fill `out` (n_channels, 3) with centroid (bins), entropy (0 to 1) and the largest bin from `lowest_bin` on.
 
-    Without any power the three are NaN.
+    `logarithms` holds those of `mean_square`, any finite number where that is 0. Without any power the three are NaN.
     """
     n_channels, n_bins = mean_square.shape
     for c in range(n_channels):
-        total = 0.0
-        weighted = 0.0
-        logarithms = 0.0
-        largest = 0.0
-        largest_at = -1
-        for k in range(1, n_bins):
-            p = mean_square[c, k]
-            if p > 0.0:
-                total += p
-                weighted += p * k
-                logarithms += p * math.log(p)
-                if p > largest and k >= lowest_bin:
-                    largest = p
-                    largest_at = k
+        total, weighted, sum_of_logarithms = _weighted_sums(mean_square[c], logarithms[c])
         if total > 0.0 and n_bins > 2:
             out[c, 0] = weighted / total
-            out[c, 1] = min(max((math.log(total) - logarithms / total) / math.log(n_bins - 1), 0.0), 1.0)
-            out[c, 2] = largest_at if largest_at >= 0 else np.nan
+            entropy = (math.log(total) - sum_of_logarithms / total) / math.log(n_bins - 1)
+            out[c, 1] = min(max(entropy, 0.0), 1.0)
+            out[c, 2] = _largest_bin(mean_square[c], lowest_bin)
         else:
             out[c, :] = np.nan
+
+
+@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _weighted_sums(power: F64, logarithms: F64) -> tuple[float, float, float]:
+    """Return the sums of a power spectrum, weighted by nothing, by the bin, and by its logarithms; without the mean."""
+    total = 0.0
+    weighted = 0.0
+    sum_of_logarithms = 0.0
+    for k in range(1, power.size):
+        p = power[k]
+        total += p
+        weighted += p * k
+        sum_of_logarithms += p * logarithms[k]
+    return total, weighted, sum_of_logarithms
+
+
+@numba.njit(cache=True)
+def _largest_bin(power: F64, lowest_bin: int) -> float:
+    """Return the first of the largest bins from `lowest_bin` (at least 1) on; NaN where there is no power."""
+    # positive floats are ordered like the integers of their bits, whose maximum is vectorised
+    bits = power.view(np.int64)
+    first = max(lowest_bin, 1)
+    largest = np.int64(0)
+    for k in range(first, power.size):
+        largest = max(largest, bits[k])
+    if largest == 0:
+        return np.nan
+    for k in range(first, power.size):
+        if bits[k] == largest:
+            return np.float64(k)
+    return np.nan
 
 
 @numba.njit(cache=True)

@@ -39,6 +39,10 @@ _RAIL_SHARE: Final = 0.95
 #: A clipped run starts or ends by a step of at least this share of the peak; a smooth crest creeps up to its maximum.
 _ABRUPT_SHARE: Final = 0.02
 
+_LARGEST_INT: Final = 0x7FFFFFFF
+#: The exponent of a float32: all ones for what isn't finite.
+_EXPONENT: Final = 0x7F800000
+
 
 # nnan and ninf are left out: the kernel counts values that aren't finite
 @numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
@@ -47,25 +51,21 @@ def moments(samples: F32, out: F64, centred: F32) -> None:
 
     A channel with values that aren't finite gets NaN and the count of those; a constant one gets NaN for the ratios.
     """
-    n_channels, n = samples.shape
-    for c in range(n_channels):
+    for c in range(samples.shape[0]):
         x = samples[c]
         row = out[c]
         row[:] = np.nan
         centred[c, :] = np.float32(0.0)
-        not_finite = 0
-        low = x[0]
-        high = x[0]
-        for i in range(n):
-            v = x[i]
-            if not np.isfinite(v):
-                not_finite += 1
-            low = min(low, v)
-            high = max(high, v)
+        not_finite, lowest, highest = _extent(x.view(np.int32))
         row[8] = not_finite
         if not_finite:
             continue
-        _holds(x, low, high, row)
+        low = _as_float(lowest)
+        high = _as_float(highest)
+        if _has_equal_neighbours(x):
+            _holds(x, low, high, row)
+        else:
+            row[9], row[10], row[11] = 0, 0, 1
         row[3] = np.float64(high) - np.float64(low)
         if low == high:
             row[0] = x[0]
@@ -76,6 +76,38 @@ def moments(samples: F32, out: F64, centred: F32) -> None:
             continue
         _sums(x, row, centred[c])
         row[2] = max(np.float64(high) - row[0], row[0] - np.float64(low))
+
+
+# On integers of the same order the loop is vectorised; a minimum of floats is not.
+@numba.njit(cache=True)
+def _extent(bits: npt.NDArray[np.int32]) -> tuple[np.int32, np.int32, np.int32]:
+    """Return how many of the float32 in `bits` aren't finite, and the least and the largest as ordered integers."""
+    not_finite = np.int32(0)
+    lowest = np.int32(_LARGEST_INT)
+    highest = np.int32(-_LARGEST_INT - 1)
+    for i in range(bits.size):
+        v = bits[i]
+        not_finite += np.int32((v & np.int32(_EXPONENT)) == np.int32(_EXPONENT))
+        ordered = v ^ ((v >> np.int32(31)) & np.int32(_LARGEST_INT))
+        lowest = min(lowest, ordered)
+        highest = max(highest, ordered)
+    return not_finite, lowest, highest
+
+
+@numba.njit(cache=True)
+def _as_float(ordered: np.int32) -> np.float32:
+    bits = np.empty(1, np.int32)
+    bits[0] = ordered ^ ((ordered >> np.int32(31)) & np.int32(_LARGEST_INT))
+    value: np.float32 = bits.view(np.float32)[0]
+    return value
+
+
+@numba.njit(cache=True)
+def _has_equal_neighbours(x: F32) -> bool:
+    count = 0
+    for i in range(1, x.size):
+        count += x[i] == x[i - 1]
+    return count > 0
 
 
 @numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
