@@ -79,6 +79,9 @@ class Reason(StrEnum):
     UNKNOWN_CHANNEL = "unknown_channel"
     WRONG_KEY = "wrong_key"
     BAD_ACTIVATION = "bad_activation"
+    BAD_TOPIC = "bad_topic"
+    RETAINED = "retained"
+    DAMAGED = "damaged"
     INTERNAL = "internal"
 
 
@@ -97,3 +100,7 @@ class BadRecord(FaultlineError):
         super().__init__(f"{reason.value}: {detail}")
         self.reason = reason
         self.detail = detail
+
+
+class DocumentRefused(FaultlineError):
+    """A document that must not be indexed: wrong type, too large, encrypted, or beyond a limit while it was read."""
