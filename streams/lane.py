@@ -6,6 +6,7 @@ that memory stays bounded and the group membership alive.
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
@@ -75,7 +76,8 @@ class Lane:
                 "session.timeout.ms": 10_000,
                 "reconnect.backoff.max.ms": 1_000,
                 "error_cb": _report,
-            }
+            },
+            logger=logging.getLogger("kafka.librdkafka"),
         )
 
     async def start(self) -> None:
@@ -109,7 +111,8 @@ class Lane:
             return
         positions = [TopicPartition(topics.MEASUREMENTS, p, offset) for p, offset in offsets.items()]
         try:
-            await self._in_thread(lambda: self._consumer.commit(offsets=positions, asynchronous=False))
+            # not in the lane's thread: that may be waiting, in a rebalance, for the checkpoint that commits here
+            self._consumer.commit(offsets=positions, asynchronous=True)
         except KafkaException as error:
             _log.warning("missed_commit", topic=topics.MEASUREMENTS, error=str(error))
 
@@ -185,4 +188,6 @@ def _is_error(message: Message) -> bool:
 
 
 def _report(error: KafkaError) -> None:
-    _log.warning("kafka_error", error=error.str())
+    """Log what matters: the client tells of every refused connection, many times a second."""
+    if error.fatal() or error.code() == KafkaError._ALL_BROKERS_DOWN:  # noqa: SLF001 -- the client's public name
+        _log.warning("kafka_error", error=error.str())

@@ -71,7 +71,7 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             ready=lambda: None if ready_file is None else ready_file.touch(),
         )
     )
-    runner = faust.Worker(app, loop=loop, loglevel="warn", redirect_stdouts=False, quiet=True)
+    runner = faust.Worker(app, loop=loop, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
     try:
         runner.execute_from_commandline()
     except SystemExit as ended:
