@@ -40,12 +40,17 @@ class AssetList(Struct, frozen=True, kw_only=True):
 
 
 class AssetDetail(Struct, frozen=True, kw_only=True):
-    """An asset with the configuration it is judged by."""
+    """An asset with the configuration it is judged by.
+
+    ``velocity_zones_mm_s`` are the zone boundaries A/B, B/C and C/D that follow from its machine group and
+    support; null where either is unknown.
+    """
 
     asset_id: str
     site_id: str
     version: str | None
     configuration: AssetConfiguration
+    velocity_zones_mm_s: tuple[float, float, float] | None = None
 
 
 class ChannelState(Struct, frozen=True, kw_only=True):

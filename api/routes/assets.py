@@ -17,6 +17,7 @@ from api.payloads import (
 )
 from api.wire import row_to, rows_to
 from contracts.assets import AssetConfiguration
+from processors.severity import ISO_20816_3
 
 
 class OneAsset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -40,7 +41,7 @@ async def get_asset(call: Call, arguments: OneAsset) -> AssetDetail:
     """Answer one asset."""
     row = await call.services.reader.asset(call.who, arguments.asset_id)
     configuration = msgspec.convert(row["configuration"], AssetConfiguration)
-    return row_to(AssetDetail, row, configuration=configuration)
+    return row_to(AssetDetail, row, configuration=configuration, velocity_zones_mm_s=_velocity_zones(configuration))
 
 
 async def get_assessment(call: Call, arguments: OneAsset) -> AssessmentDetail:
@@ -53,6 +54,13 @@ async def list_conditions(call: Call, arguments: SomeConditions) -> ConditionLis
     await call.services.reader.asset(call.who, arguments.asset_id)
     rows = await call.services.reader.conditions(call.who, arguments.asset_id, arguments.limit)
     return ConditionList(conditions=rows_to(ConditionChange, rows))
+
+
+def _velocity_zones(configuration: AssetConfiguration) -> tuple[float, float, float] | None:
+    if configuration.machine_group is None or configuration.support is None:
+        return None
+    bounds = ISO_20816_3[configuration.machine_group, configuration.support].velocity
+    return bounds.a_b, bounds.b_c, bounds.c_d
 
 
 _UNKNOWN: Final = {404: "There is no such asset within the caller's scope."}

@@ -15,7 +15,7 @@ const DEFAULT_LIMIT_DB = 10;
 export class AssetView {
   #store;
   #id = null;
-  #configuration = null;
+  #detail = null;
   #alarms = new Alarms();
   #trend = new Trend();
   #spectra = new Spectra();
@@ -36,13 +36,13 @@ export class AssetView {
   async show(id) {
     if (id === this.#id) return;
     this.#id = id;
-    this.#configuration = null;
+    this.#detail = null;
     this.update();
     notice(null);
     try {
-      const { configuration } = await get(`/assets/${part(id)}`);
+      const detail = await get(`/assets/${part(id)}`);
       if (id !== this.#id) return;
-      this.#configuration = configuration;
+      this.#detail = detail;
     } catch (error) {
       if (id === this.#id) notice(error.status === 404 ? `There is no asset ${id}.` : error.message);
       if (id === this.#id && error.status !== 404) this.#id = null;
@@ -90,7 +90,7 @@ export class AssetView {
   }
 
   #offerChannels() {
-    const found = this.#configuration.points.flatMap((point) => point.channels
+    const found = this.#detail.configuration.points.flatMap((point) => point.channels
       .filter((channel) => channel.quantity === "acceleration")
       .map((channel) => ({ channel, point })));
     const loud = this.#store.alarmsOf(this.#id).filter(STANDING).sort(byUrgency)[0]?.point_id;
@@ -104,7 +104,8 @@ export class AssetView {
   #showChannel() {
     const channel = this.#head.channels.value || null;
     if (channel === null) return;
-    this.#trend.show(channel, this.#configuration.rules?.fault_line_db ?? DEFAULT_LIMIT_DB);
+    const { configuration, velocity_zones_mm_s: zones } = this.#detail;
+    this.#trend.show(channel, configuration.rules?.fault_line_db ?? DEFAULT_LIMIT_DB, zones);
     this.#spectra.show(channel);
   }
 }

@@ -4,10 +4,11 @@ import { get, part } from "./api.js";
 import { h, setText } from "./dom.js";
 import { Spectrum } from "./spectrum.js";
 import { Chart, figure } from "./plot/chart.js";
-import { clock, count, fixed, milliseconds, number, unitName } from "./words.js";
+import { clock, fixed, milliseconds, number, unitName } from "./words.js";
 
 const POINTS = 1200;
 const MOST = 50;
+const LONGEST_MS = 399 * 86400000;
 
 export class Spectra {
   #channel = null;
@@ -25,8 +26,9 @@ export class Spectra {
       h("div", { class: "block-head" },
         h("h2", { id: "spectra-title", class: "section-title" }, "Recording"), this.#choice),
       this.#about,
-      this.#envelope.element,
-      h("div", { class: "pair" }, this.#amplitude.element, this.#waveform.element));
+      h("div", { class: "panel" }, this.#envelope.element),
+      h("div", { class: "panel" }, this.#amplitude.element),
+      h("div", { class: "panel" }, this.#waveform.element));
   }
 
   /** Show another channel's newest recording. */
@@ -40,9 +42,8 @@ export class Spectra {
   async refresh() {
     const channel = this.#channel;
     if (channel === null) return;
-    const range = { from: "1970-01-02T00:00:00Z", limit: MOST };
-    const span = { ...range, from: new Date(Date.now() - 399 * 86400000).toISOString() };
-    const { waveforms } = await get(`/channels/${part(channel)}/waveforms`, span).catch(() => ({ waveforms: null }));
+    const range = { from: new Date(Date.now() - LONGEST_MS).toISOString(), limit: MOST };
+    const { waveforms } = await get(`/channels/${part(channel)}/waveforms`, range).catch(() => ({ waveforms: null }));
     if (waveforms === null || channel !== this.#channel) return;
     const following = this.#choice.selectedIndex <= 0;
     const chosen = this.#choice.value;
@@ -67,7 +68,7 @@ export class Spectra {
     }
     const speed = kept.speed_rpm === null ? "speed unknown" : `${number(kept.speed_rpm, 5)} rpm`;
     const rate = `${number(kept.sampling_rate_hz / 1000, 4)} kHz`;
-    setText(this.#about, `${fixed(kept.duration_s, 1)} s at ${rate}, ${count(kept.n_samples, "sample")}, ${speed}`);
+    setText(this.#about, `${fixed(kept.duration_s, 1)} s at ${rate}, ${kept.n_samples.toLocaleString(document.documentElement.lang)} samples, ${speed}`);
     const { signal } = this.#asked;
     await Promise.all([
       this.#envelope.load(this.#channel, start, signal),
@@ -83,7 +84,7 @@ class Waveform {
   #kept = null;
 
   constructor() {
-    this.chart = new Chart({ label: "Waveform", height: 220, onCursor: (at) => this.#read(at) });
+    this.chart = new Chart({ label: "Waveform", height: 160, onCursor: (at) => this.#read(at) });
     this.element = figure("Waveform", this.chart, { controls: [this.#unit], foot: [this.#foot] });
   }
 
@@ -106,7 +107,7 @@ class Waveform {
     const { minimum, maximum, samples_per_point: stretch, sampling_rate_hz: rate, unit, duration_s: end } = this.#kept;
     const top = Math.max(...maximum.map(Math.abs), ...minimum.map(Math.abs)) * 1.08 || 1;
     const x = minimum.map((_, i) => ((i + 0.5) * stretch) / rate);
-    setText(this.#unit, `${unitName(unit)} over s`);
+    setText(this.#unit, `${unitName(unit)}, time in s`);
     this.chart.draw({ x: [0, end], y: [-top, top], area: { x, low: minimum, high: maximum } });
     this.#read(null);
   }
@@ -119,6 +120,6 @@ class Waveform {
     const low = Math.min(...minimum.slice(from, to));
     const high = Math.max(...maximum.slice(from, to));
     const where = at === null ? "" : ` at ${fixed(at, 3)} s`;
-    setText(this.#foot, `${fixed(low, 2)} to ${fixed(high, 2)} ${unitName(unit)}${where}`);
+    setText(this.#foot, `From ${fixed(low, 2)} to ${fixed(high, 2)} ${unitName(unit)}${where}`);
   }
 }

@@ -23,6 +23,7 @@ export class Spectrum {
   #families = h("div", { class: "families", role: "group", "aria-label": "Fault frequencies" });
   #reading = h("p", { class: "legend", role: "status" });
   #shown = null;
+  #lines = [];
   #chosen = null;
   #again = () => {};
 
@@ -32,7 +33,7 @@ export class Spectrum {
       ...ends.map((end) => h("option", { value: end ?? "", selected: end === chosen }, rangeName(end))));
     this.chart = new Chart({
       label: title,
-      height: kind === "envelope" ? 260 : 220,
+      height: kind === "envelope" ? 260 : 200,
       onCursor: (at) => this.#read(at),
       onMarker: (marker) => this.#choose(marker.key),
     });
@@ -65,12 +66,10 @@ export class Spectrum {
     this.#lines = familiesOf(this.#shown);
     if (!this.#lines.some((line) => line.name === this.#chosen)) this.#chosen = loudest(this.#lines);
     const band = this.#shown.band_hz;
-    const about = band ? `, band ${number(band[0] / 1000)}–${number(band[1] / 1000)} kHz` : "";
-    setText(this.#unit, `${unitName(this.#shown.unit)} over Hz${about}`);
+    const about = band ? `, demodulated ${number(band[0] / 1000)}–${number(band[1] / 1000)} kHz` : "";
+    setText(this.#unit, `${unitName(this.#shown.unit)}, frequency in Hz${about}`);
     this.#draw();
   }
-
-  #lines = [];
 
   #choose(name) {
     if (this.#chosen === name) return;

@@ -43,6 +43,7 @@ export class Trend {
   #busy = false;
   #stop = new AbortController();
   #limitDb = 10;
+  #zones = [];
   #range;
   #plots;
 
@@ -50,7 +51,7 @@ export class Trend {
     this.#plots = [
       new Plot("Vibration velocity", "mm/s rms", { decimals: 2 }),
       new Plot("Bearing lines over the floor", "dB", { decimals: 1 }),
-      new Plot("Model scores, times their threshold", "×", { y: "logarithmic", decimals: 1 }),
+      new Plot("Model scores", "× threshold", { y: "logarithmic", decimals: 1 }),
     ];
     this.#range = h("select", { "aria-label": "Time shown", on: { change: () => this.#restart() } },
       h("option", { value: 120000 }, "2 minutes"),
@@ -58,14 +59,18 @@ export class Trend {
       h("option", { value: 3600000 }, "1 hour"));
     this.element = h("section", { class: "block", "aria-labelledby": "trend-title" },
       h("div", { class: "block-head" }, h("h2", { id: "trend-title", class: "section-title" }, "Trend"), this.#range),
-      h("div", { class: "trend-plots" }, ...this.#plots.map((plot) => plot.element)));
+      h("div", { class: "panel trend-plots" }, ...this.#plots.map((plot) => plot.element)));
     setInterval(() => this.#refresh(), FALLBACK_MS);
   }
 
-  /** Show another channel; `limitDb` is how high a bearing's lines must stand for a fault. */
-  show(channelId, limitDb) {
+  /**
+   * Show another channel; `limitDb` is how high a bearing's lines must stand for a fault, `zones` the boundaries of
+   * velocity between A and B, B and C, C and D, where they are known.
+   */
+  show(channelId, limitDb, zones) {
     this.#channel = channelId;
     this.#limitDb = limitDb;
+    this.#zones = zones ?? [];
     this.#restart();
   }
 
@@ -141,7 +146,9 @@ export class Trend {
     const lines = LINES.map((name) => course(name, NAMES[name]));
     const judged = scores.sort().map((name) => course(name, words(name.slice(6).replaceAll("-", " "))));
     const x = span(velocity[0].x, until, this.#rangeMs);
-    this.#plots[0].show(velocity, x, [0, highest(velocity, 1)], []);
+    const top = highest(velocity, 1);
+    const zones = this.#zones.map((y, i) => ({ y, text: `zone ${"BCD"[i]}` })).filter((zone) => zone.y <= top);
+    this.#plots[0].show(velocity, x, [0, top], zones);
     this.#plots[1].show(lines, x, [0, highest(lines, 20)], [{ y: this.#limitDb, text: "fault" }]);
     this.#plots[2].show(judged, x, [0.1, highest(judged, 10)], [{ y: 1, text: "threshold" }]);
   }
@@ -158,9 +165,8 @@ class Plot {
   constructor(title, unit, { y = "linear", decimals }) {
     this.#unit = unit;
     this.#decimals = decimals;
-    this.#chart = new Chart({ label: title, height: 180, x: "time", y, onCursor: (at) => this.#read(at) });
-    const head = h("span", { class: "figure-unit" }, unit);
-    this.element = figure(title, this.#chart, { controls: [head], foot: [this.#legend] });
+    this.#chart = new Chart({ label: title, height: 140, x: "time", y, onCursor: (at) => this.#read(at) });
+    this.element = figure(title, this.#chart, { controls: [this.#legend] });
   }
 
   show(courses, x, y, limits) {

@@ -3,7 +3,7 @@
 const LOCALE = document.documentElement.lang;
 const CLOCK = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const DAY = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short" });
-const RELATIVE = new Intl.RelativeTimeFormat(LOCALE, { numeric: "auto", style: "long" });
+const RELATIVE = new Intl.RelativeTimeFormat(LOCALE, { numeric: "auto", style: "short" });
 
 const FAULTS = {
   outer_race: "Outer-race fault",
@@ -43,14 +43,14 @@ export const zoneMeaning = (zone) => (zone ? `Zone ${zone}, ${ABOUT_ZONES[zone]}
 /** A number to `digits` significant digits; a dash where there is none. */
 export function number(value, digits = 3) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  return new Intl.NumberFormat(LOCALE, { maximumSignificantDigits: digits }).format(value);
+  return new Intl.NumberFormat(LOCALE, { maximumSignificantDigits: digits }).format(value).replace("-", "−");
 }
 
 /** A number with a fixed count of decimals: it doesn't jump about while it changes. */
 export function fixed(value, decimals) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
   const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
-  return new Intl.NumberFormat(LOCALE, digits).format(value);
+  return new Intl.NumberFormat(LOCALE, digits).format(value).replace("-", "−");
 }
 
 export function count(n, one, many = `${one}s`) {

@@ -5,7 +5,7 @@ import { SCALES, bandPath, linePath, nearest } from "./scale.js";
 
 const MARGIN = { top: 22, right: 12, bottom: 26, left: 46 };
 const MARKER_REACH_PX = 14;
-const LABEL_PX = 34;
+const HALF_LETTER_PX = 4;
 
 export class Chart {
   #drawing = s("svg", { class: "plot", role: "img", "aria-hidden": "true" });
@@ -94,17 +94,13 @@ export class Chart {
   }
 
   #markers(x, inner) {
-    let free = -Infinity;
     const inside = (this.#data.markers ?? []).filter((marker) => marker.x >= this.#data.x[0] && marker.x <= this.#data.x[1]);
-    const ranked = [...inside].sort((one, other) => one.x - other.x);
-    return ranked.map((marker) => {
+    const labelled = roomFor(inside, x);
+    return inside.map((marker) => {
       const at = x(marker.x);
       const group = s("g", { class: `plot-marker ${marker.look}`, "data-marker": marker.key });
       group.append(s("line", { x1: at, x2: at, y1: MARGIN.top - 4, y2: inner.bottom }));
-      if (marker.text && at - free > LABEL_PX) {
-        group.append(s("text", { x: at, y: MARGIN.top - 9 }, marker.text));
-        free = at;
-      }
+      if (labelled.has(marker)) group.append(s("text", { x: at, y: MARGIN.top - 9 }, marker.text));
       return group;
     });
   }
@@ -146,9 +142,20 @@ export class Chart {
   }
 }
 
+/** The markers whose labels fit side by side; those of the chosen family come first. */
+function roomFor(markers, x) {
+  const ranked = [...markers].sort((one, other) => other.look.length - one.look.length);
+  const placed = [];
+  for (const marker of ranked) {
+    const [at, half] = [x(marker.x), marker.text.length * HALF_LETTER_PX + 3];
+    if (placed.every((other) => Math.abs(other.at - at) > half + other.half)) placed.push({ marker, at, half });
+  }
+  return new Set(placed.map((one) => one.marker));
+}
+
 /** A figure: title, controls, the chart, and beneath it what the cursor reads. */
 export function figure(title, chart, { controls = [], foot = [], look = "" } = {}) {
-  return h("figure", { class: `panel figure ${look}` },
+  return h("figure", { class: `figure ${look}` },
     h("figcaption", { class: "figure-head" }, h("h3", { class: "figure-title" }, title), ...controls),
     chart.element,
     ...foot,
