@@ -26,6 +26,7 @@ COMMANDS: Final[dict[str, str]] = {
     "worker": "Run one stream worker against the services of the environment.",
     "api": "Serve the API against the services of the environment.",
     "notify": "Deliver alarms to webhooks, signed and with retries.",
+    "forwarder": "Collect from MQTT and OPC UA, keep on disk, forward to Kafka.",
     "source": "Stream the default scenario: two pumps, one with a developing fault.",
     "receiver": "Run the local webhook receiver that checks signatures.",
     "bench": "Measure throughput and latency of the whole pipeline.",

@@ -1,6 +1,6 @@
-"""Set up this checkout: uv, the locked environment, Java, Maven. Run by ``./faultline`` before anything is installed.
+"""Set up this checkout: uv, the locked environment, Java, Maven, a browser for the tests.
 
-Standard library only (no package of ours or others is importable yet), Python 3.11 or newer. Safe to run twice at once,
+Run by ``./faultline`` before anything is installed. Standard library only (no package of ours or others is importable yet), Python 3.11 or newer. Safe to run twice at once,
 safe to kill and run again: the copy of the lock that says "done" is written last.
 """
 
@@ -16,6 +16,9 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 UV: Final = "uv==0.13.9"
+_INSTALL: Final = ("apt-get", "install", "-q", "-y", "--no-install-recommends")
+#: Programs that the tests of the live page can drive.
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 _ENVIRONMENT: Final = ROOT / ".venv"
 _TOOLS: Final = ROOT / ".tools"
 _PACKAGES: Final = ("openjdk-17-jre-headless", "default-jre-headless")
@@ -35,7 +38,9 @@ def main() -> int:
     """
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("groups", nargs="*", help="dependency groups besides the core")
-    wanted = set(parser.parse_args().groups)
+    parser.add_argument("--browser", action="store_true", help="also a browser, for the tests of the live page")
+    given = parser.parse_args()
+    wanted = set(given.groups)
     _TOOLS.mkdir(exist_ok=True)
     with (_TOOLS / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -44,6 +49,9 @@ def main() -> int:
             if not in_step(ROOT, groups):
                 sync(groups)
             install_java()
+            install_mosquitto()
+            if given.browser:
+                install_browser()
         except SetUpFailed as error:
             print(f"faultline: {error}", file=sys.stderr)
             return 1
@@ -111,8 +119,7 @@ def install_java() -> None:
     missing = [program for program in ("java", "mvn") if shutil.which(program) is None]
     if not missing:
         return
-    apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0:
+    if not _may_install():
         print(
             f"faultline: {' and '.join(missing)} missing: local Kafka and PostgreSQL need Java 17 or newer and Maven "
             "(Debian: sudo apt-get install openjdk-17-jre-headless maven; macOS: brew install openjdk@17 maven), "
@@ -121,11 +128,49 @@ def install_java() -> None:
         )
         return
     hint = "install Java 17 or newer and Maven by hand"
-    _step("reading the package lists", [apt, "update", "-q"], hint)
+    _step("reading the package lists", ["apt-get", "update", "-q"], hint)
     java = next((name for name in _PACKAGES if _output(["apt-cache", "policy", name]).strip()), _PACKAGES[-1])
     packages = [*([java] if "java" in missing else []), *(["maven"] if "mvn" in missing else [])]
-    install = [apt, "install", "-q", "-y", "--no-install-recommends", *packages]
-    _step(f"installing {' and '.join(packages)} (Debian packages; Kafka runs on Java)", install, hint)
+    _step(f"installing {' and '.join(packages)} (Debian packages; Kafka runs on Java)", [*_INSTALL, *packages], hint)
+
+
+def install_browser() -> None:
+    """Install Chromium where no browser is there and this is root on Debian; otherwise say so and go on.
+
+    Raises
+    ------
+    SetUpFailed
+        The package manager failed.
+    """
+    if any(shutil.which(program) for program in BROWSERS):
+        return
+    if not _may_install():
+        print(
+            "faultline: no browser: the tests of the live page are skipped (Debian: sudo apt-get install chromium)",
+            file=sys.stderr,
+        )
+        return
+    hint = "install Chromium by hand"
+    _step("reading the package lists", ["apt-get", "update", "-q"], hint)
+    _step("installing chromium (Debian package; the live page is tested in it)", [*_INSTALL, "chromium"], hint)
+
+
+def _may_install() -> bool:
+    return shutil.which("apt-get") is not None and os.geteuid() == 0
+
+
+def install_mosquitto() -> None:
+    """Install the MQTT broker where it is missing and this is root on Debian; nothing depends on it."""
+    apt = shutil.which("apt-get")
+    if shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") or not apt or os.geteuid() != 0:
+        return
+    install = [apt, "install", "-q", "-y", "--no-install-recommends", "mosquitto"]
+    try:
+        if not _output(["apt-cache", "policy", "mosquitto"]).strip():
+            _step("reading the package lists", [apt, "update", "-q"], "are Debian's servers reachable?")
+        _step("installing mosquitto (Debian package; the MQTT broker of the demo)", install, "install it by hand")
+    except SetUpFailed as error:
+        print(f"faultline: {error}; assets stream without MQTT until then", file=sys.stderr)
 
 
 def _step(title: str, command: list[str], hint: str) -> None:

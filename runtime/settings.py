@@ -31,6 +31,9 @@ class Settings(BaseSettings):
         ``postgresql://…``; without it a local PostgreSQL is started. Holds a password: never shown.
     registry_url : str, optional
         A Confluent-compatible schema registry; without it the bundled schemas serve.
+    mqtt_url : str, optional
+        ``mqtt[s]://[user:password@]host[:port]``; without it a local broker is started where Mosquitto is installed.
+        May hold a password: never shown.
     opensearch_url : str, optional
         ``http(s)://host:port``; without it a local OpenSearch is started. May hold a password: never shown.
     llm_url, llm_key, llm_model : str, optional
@@ -63,6 +66,7 @@ class Settings(BaseSettings):
     kafka_url: str | None = None
     database_url: str | None = Field(default=None, repr=False)
     registry_url: str | None = None
+    mqtt_url: str | None = Field(default=None, repr=False)
     opensearch_url: str | None = Field(default=None, repr=False)
     llm_url: str | None = None
     llm_key: SecretStr | None = None

@@ -8,7 +8,7 @@ without a hole; back-pressure of the sink holds the source back.
 import asyncio
 import itertools
 import math
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from contracts import records as r
@@ -52,6 +52,31 @@ class Sent:
             self.samples += due.record.n_samples * len(due.record.channels)
         elif isinstance(due.record, r.ReadingBatch):
             self.readings += len(due.record.readings)
+
+
+class SplitSink:
+    """Some assets go elsewhere: what they measure reaches the log on another way.
+
+    Parameters
+    ----------
+    main : BlockSink
+        Where everything else goes.
+    others : mapping of str to BlockSink
+        Where the records of an asset go, by its id.
+    """
+
+    def __init__(self, main: BlockSink, others: Mapping[str, BlockSink]) -> None:
+        self._main, self._others = main, others
+
+    async def put(self, record: r.Measurement) -> None:
+        """Hand over a record to the sink of its asset."""
+        asset_id = "" if isinstance(record, r.Tick) else record.asset_id
+        await self._others.get(asset_id, self._main).put(record)
+
+    async def flush(self) -> None:
+        """Return once every sink has acknowledged everything; raise ``Unavailable`` otherwise."""
+        for sink in (self._main, *self._others.values()):
+            await sink.flush()
 
 
 async def send(

@@ -6,6 +6,7 @@ finds what was left and goes on from there.
 
 import asyncio
 import base64
+import json
 import secrets
 import sys
 from collections.abc import Callable
@@ -19,8 +20,10 @@ import httpx
 
 from contracts.assets import AssetConfiguration, Site
 from contracts.ports import Endpoint
+from runtime.demo import HEALTHY_ASSET
 from runtime.preparation import prepare_services
 from runtime.services.local import LocalServices, ServiceStatus, Urls
+from runtime.services.mosquitto import Mosquitto, find_mosquitto
 from runtime.services.processes import ChildProcess, ProcessSpec
 from runtime.settings import PROJECT, Settings, child_environment
 
@@ -49,6 +52,7 @@ class Stack:
     services: LocalServices = field(init=False)
     urls: Urls = field(init=False)
     webhook_secret: str = field(init=False, repr=False)
+    mqtt_url: str | None = field(init=False, repr=False, default=None)
     _children: dict[str, ChildProcess] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -62,13 +66,17 @@ class Stack:
         asyncio.run(
             prepare_services(self.settings, self.urls, "demo", sites=[site], assets=assets, endpoints=[receiver])
         )
+        self.mqtt_url = self._begin_mqtt()
         specs = [self._worker(), self._api(), self._receiver(), self._notify()]
+        if self.mqtt_url is not None:
+            specs.append(self._forwarder(self.mqtt_url, site.site_id))
         with ThreadPoolExecutor(len(specs)) as pool:
             list(pool.map(self._launch, specs))
 
     def start_source(self, speed: str) -> None:
         """Start streaming the default scenario."""
-        self._launch(self._ours("source", ("--speed", speed), lambda: True))
+        more = {} if self.mqtt_url is None else {"FAULTLINE_MQTT_URL": self.mqtt_url}
+        self._launch(self._ours("source", ("--speed", speed), lambda: True, more))
 
     def stop(self) -> None:
         """Stop everything, newest first: the source before the worker, so that nothing is left half read."""
@@ -104,6 +112,26 @@ class Stack:
         return self.services.folder.port(name)
 
     # --- processes ----------------------------------------------------------------------------------------------------
+
+    def _begin_mqtt(self) -> str | None:
+        """Return where the MQTT broker is, None where there is none: then every asset streams straight to Kafka."""
+        if self.settings.mqtt_url is not None:
+            self.report(ServiceStatus("mosquitto", "external"))
+            return self.settings.mqtt_url
+        program = find_mosquitto()
+        if program is None:
+            missing = f"not installed (Debian: apt-get install mosquitto); {HEALTHY_ASSET} streams straight to Kafka"
+            self.report(ServiceStatus("mosquitto", "note", detail=missing))
+            return None
+        service = Mosquitto(self.services.folder, program)
+        self._launch(service.prepare(lambda _text: None))
+        return service.url
+
+    def _forwarder(self, mqtt_url: str, site_id: str) -> ProcessSpec:
+        status = self.settings.data_dir.absolute() / "forwarder" / "status.json"
+        status.unlink(missing_ok=True)
+        more = {"FAULTLINE_MQTT_URL": mqtt_url}
+        return self._ours("forwarder", ("--site", site_id), lambda: _takes_records(status), more)
 
     def _worker(self) -> ProcessSpec:
         ready = self.services.folder.run / "worker.ready"
@@ -152,7 +180,11 @@ class Stack:
         if spec.name == "worker":
             self.report(ServiceStatus(spec.name, "starting", detail="compiles its kernels the first time"))
         elapsed_s = child.await_ready()
-        address = {"api": self.api_url, "receiver": self.receiver_url}.get(spec.name, "")
+        address = {
+            "api": self.api_url,
+            "receiver": self.receiver_url,
+            "forwarder": f"{HEALTHY_ASSET} comes by MQTT",
+        }.get(spec.name, "")
         self.report(ServiceStatus(spec.name, "ready", elapsed_s, address))
 
     def _secret(self) -> str:
@@ -163,6 +195,14 @@ class Stack:
             key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
             path.write_text(f"whsec_{key}", encoding="ascii")
         return path.read_text(encoding="ascii")
+
+
+def _takes_records(status: Path) -> bool:
+    try:
+        told = json.loads(status.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not yet written, or gone while it was read
+        return False
+    return bool(told["ready"])
 
 
 def _answers(url: str) -> bool:

@@ -129,7 +129,8 @@ class MqttCollector:
     def _disconnected(
         self, _client: Client, _data: Any, _flags: DisconnectFlags, code: ReasonCode, _properties: Properties | None
     ) -> None:
-        self._problem(f"connection lost: {code}" if code.is_failure else "disconnected")
+        if code.is_failure:
+            self._problem(f"connection lost: {code}")
 
     def _came(self, client: Client, _data: Any, message: MQTTMessage) -> None:
         mid, qos, at_ns = message.mid, message.qos, self._clock.now_ns()

@@ -36,7 +36,6 @@ _RETRY_S: Final = 1.0
 _MAX_RETRY_S: Final = 30.0
 #: Values that wait to be kept, at most; the rest is lost and told.
 _WINDOW: Final = 4_096
-_PART: Final = "opcua"
 _QUALITIES: Final = {0: r.Quality.GOOD, 1: r.Quality.UNCERTAIN}
 
 
@@ -80,7 +79,7 @@ class OpcUaCollector:
         self._lost: set[str] = set()
         self._bad: set[str] = set()
         self._away_since_ns: int | None = None
-        self._counters.problems[_PART] = "not connected yet"
+        self._counters.problems[self._device_id] = "not connected yet"
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
@@ -124,7 +123,7 @@ class OpcUaCollector:
             _log.warning("opcua_nodes_refused", nodes=refused)
 
     def _connected(self) -> None:
-        self._counters.problems.pop(_PART, None)
+        self._counters.problems.pop(self._device_id, None)
         _log.info("opcua_subscribed", url=self._server.url, nodes=len(self._nodes))
         if self._away_since_ns is not None:
             text = f"no connection to {self._server.url} until {self._clock.now_ns()} ns"
@@ -133,9 +132,9 @@ class OpcUaCollector:
             self._away_since_ns = None
 
     def _away(self, reason: str) -> None:
-        if self._counters.problems.get(_PART) is None:
+        if self._counters.problems.get(self._device_id) is None:
             self._away_since_ns = self._clock.now_ns()
-        self._counters.problems[_PART] = reason
+        self._counters.problems[self._device_id] = reason
         _log.warning("opcua_away", reason=reason)
 
     # --- values -------------------------------------------------------------------------------------------------------

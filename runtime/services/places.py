@@ -68,7 +68,7 @@ def outside_of(folder: Path) -> Path:
     return OUTSIDE / hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:16]
 
 
-def place_for(folder: Path, account: Account | None) -> Path:
+def place_for(folder: Path, account: Account | None, name: str = "postgres") -> Path:
     """Return where the account's files of `folder` lie: in `folder` if it can enter it, else outside.
 
     Files that were there before the folder was closed to the account are moved outside.
@@ -79,18 +79,20 @@ def place_for(folder: Path, account: Account | None) -> Path:
         A folder of ours, existing.
     account : Account, optional
         Who has to reach the place; ``None`` for oneself.
+    name : str
+        Whose files they are.
 
     Returns
     -------
     place : Path
-        An existing folder ``postgres``, which the account owns.
+        An existing folder `name`, which the account owns.
     """
-    inside = folder / "postgres"
+    inside = folder / name
     outside = outside_of(folder)
     if reachable(folder, account):
         place = inside
     else:
-        place = outside / "postgres"
+        place = outside / name
         for ours in (OUTSIDE, outside):
             ours.mkdir(exist_ok=True)
             ours.chmod(0o755)  # whatever the umask
