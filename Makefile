@@ -10,6 +10,7 @@ run: ## start everything on this machine, show a fault developing and its alarm;
 	@./faultline up
 
 test: check ## all checks and all tests; skips are counted, with their reasons
+	@$(SET_UP) --browser
 	$(PYTHON) -m pytest -ra
 
 check: ## format, lint, types, layers, docstrings, contract compatibility
@@ -30,9 +31,9 @@ bench: ## measure the features and the whole pipeline, bounded
 	@./faultline bench features
 	@./faultline bench pipeline
 
-faults: ## the fault-injection tests
+faults: ## a load while faults strike, with an account of every record (SHORT=1: one minute, six faults)
 	@$(SET_UP)
-	$(PYTHON) -m pytest -ra tests/faults
+	$(PYTHON) -m loadtests.ledger $(if $(SHORT),--short)
 
 clean: ## remove data, caches and environments of this checkout
 	@set -e; if [ -f .faultline/outside ]; then \
