@@ -1,7 +1,8 @@
-"""Set up this checkout: uv, the locked environment, Java, Maven, a browser for the tests.
+"""Set up this checkout: uv, the locked environment, Java, Maven, Mosquitto, a browser for the tests.
 
-Run by ``./faultline`` before anything is installed. Standard library only (no package of ours or others is importable yet), Python 3.11 or newer. Safe to run twice at once,
-safe to kill and run again: the copy of the lock that says "done" is written last.
+Run by ``./faultline`` before anything is installed: standard library only (no package of ours or others is importable
+yet), Python 3.11 or newer. Safe to run twice at once, safe to kill and run again: the copy of the lock that says "done"
+is written last.
 """
 
 import argparse
@@ -162,7 +163,8 @@ def _may_install() -> bool:
 def install_mosquitto() -> None:
     """Install the MQTT broker where it is missing and this is root on Debian; nothing depends on it."""
     apt = shutil.which("apt-get")
-    if shutil.which("mosquitto", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin") or not apt or os.geteuid() != 0:
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin"  # a user's path lacks it
+    if apt is None or os.geteuid() != 0 or shutil.which("mosquitto", path=path):
         return
     install = [apt, "install", "-q", "-y", "--no-install-recommends", "mosquitto"]
     try:
