@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+from runtime.bootstrap import BROWSERS
+
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -92,11 +93,6 @@ class Browser:
     def scheme(self, name: str) -> None:
         self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
 
-    def offline(self, *, away: bool) -> None:
-        self.call(
-            "Network.emulateNetworkConditions", offline=away, latency=0, downloadThroughput=-1, uploadThroughput=-1
-        )
-
     def ask(self, expression: str) -> Any:
         """Return the value of a JavaScript expression; promises are awaited."""
         told = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
@@ -164,7 +160,7 @@ class Browser:
 
 def program() -> str | None:
     """Return the browser, ``None`` where there is none."""
-    return next((found for name in PROGRAMS if (found := shutil.which(name))), None)
+    return next((found for name in BROWSERS if (found := shutil.which(name))), None)
 
 
 @contextlib.contextmanager

@@ -62,8 +62,8 @@ class Product:
         with psycopg.connect(self.urls["database"]) as connection:
             return connection.execute(query, parameters).fetchall()
 
-    def worker_pid(self) -> int:
-        return int(json.loads((self.folder / "run" / "worker.pid").read_text(encoding="utf-8"))["pid"])
+    def pid(self, name: str) -> int:
+        return int(json.loads((self.folder / "run" / f"{name}.pid").read_text(encoding="utf-8"))["pid"])
 
 
 def wait_for(what: str, condition: Callable[[], Any], deadline_s: float = DEADLINE_S) -> Any:

@@ -106,11 +106,11 @@ def check_poison(product: Product) -> None:
 
 def check_killed_worker(product: Product) -> None:
     """A worker killed in the middle is replaced and goes on."""
-    victim = product.worker_pid()
+    victim = product.pid("worker")
     os.kill(victim, signal.SIGKILL)
     newest = "SELECT max(window_end_ns) FROM assessment WHERE asset_id = 'P-102'"
     at_kill = product.query(newest)[0][0]
-    wait_for("a new worker", lambda: product.worker_pid() != victim)
+    wait_for("a new worker", lambda: product.pid("worker") != victim)
     wait_for("assessments by the new worker", lambda: product.query(newest)[0][0] > at_kill + 3_000_000_000)
 
 

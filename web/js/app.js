@@ -4,7 +4,7 @@ import { get } from "./api.js";
 import { AssetView, notice } from "./asset.js";
 import { summaryOf } from "./alarms.js";
 import { Chat } from "./chat.js";
-import { byId, setText } from "./dom.js";
+import { byId, h, setText } from "./dom.js";
 import { Fleet } from "./fleet.js";
 import { Live } from "./live.js";
 import { Store, byUrgency } from "./store.js";
@@ -66,9 +66,8 @@ function connection(state) {
   setText(byId("connection"), CONNECTION[state]);
 }
 
-function announce(transition) {
-  if (transition.cause !== "raised") return;
-  byId("announcer").append(Object.assign(document.createElement("span"), { textContent: `Alarm: ${transition.reason}. ` }));
+function announce(alarm) {
+  byId("announcer").append(h("span", {}, `Alarm: ${alarm.reason}. `));
   while (byId("announcer").childNodes.length > 5) byId("announcer").firstChild.remove();
 }
 
@@ -80,10 +79,9 @@ store.addEventListener("assets", () => {
 store.addEventListener("alarms", ({ detail }) => {
   fleet.show(view.id);
   showSummary();
-  if (detail === null) view.update();
-  else if (detail.asset_id === view.id) view.alarmed();
-  if (detail !== null) announce(detail);
+  if (detail === null || detail.asset_id === view.id) view.alarmed();
 });
+store.addEventListener("raised", ({ detail }) => announce(detail));
 store.addEventListener("asset", ({ detail }) => {
   fleet.show(view.id);
   if (view.id === null) followAddress();

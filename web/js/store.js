@@ -20,6 +20,7 @@ export function byUrgency(one, other) {
 export class Store extends EventTarget {
   #assets = new Map();
   #alarms = new Map();
+  #read = false;
 
   assets() {
     return [...this.#assets.values()];
@@ -50,10 +51,11 @@ export class Store extends EventTarget {
 
   putAlarms(listed) {
     for (const alarm of listed) this.#merge(alarm);
+    this.#read = true;
     this.#tell("alarms");
   }
 
-  /** Take a transition from the stream; tell whether it was news. */
+  /** Take a transition from the stream. */
   apply(transition) {
     const known = this.#alarms.get(transition.alarm_id);
     const seen = ["acknowledged", "latched_acknowledged"].includes(transition.state) && transition.actor !== null;
@@ -65,13 +67,14 @@ export class Store extends EventTarget {
       changed_at: transition.at,
     });
     if (news) this.#tell("alarms", transition);
-    return news;
   }
 
   #merge(alarm) {
     const known = this.#alarms.get(alarm.alarm_id);
     if (known && known.sequence >= alarm.sequence) return false;
     this.#alarms.set(alarm.alarm_id, alarm);
+    // What stood already when the page was opened is no news; what came during an outage is, whoever tells it first.
+    if (this.#read && UNSEEN(alarm) && !(known && STANDING(known))) this.#tell("raised", alarm);
     return true;
   }
 

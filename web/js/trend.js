@@ -2,7 +2,7 @@
 // stream says that there is something, and every half minute where the stream is silent.
 
 import { get, part } from "./api.js";
-import { h, setText } from "./dom.js";
+import { h } from "./dom.js";
 import { Chart, figure } from "./plot/chart.js";
 import { nearest } from "./plot/scale.js";
 import { clock, fixed, milliseconds, number, words } from "./words.js";

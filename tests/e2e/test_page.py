@@ -1,0 +1,225 @@
+"""The live page in a real browser, against the running product: told as a technician's visit.
+
+The screenshot of the documentation is made here, when ``FAULTLINE_SCREENSHOT`` is set.
+"""
+
+import asyncio
+import os
+import signal
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from adapters.kafka import KafkaCommandLog
+from contracts import records as r
+from runtime.settings import PROJECT
+from tests.e2e.browser import Browser, browser, program
+from tests.e2e.product import CODEC, Product, own_folder, running, wait_for
+
+pytestmark = [
+    pytest.mark.services,
+    pytest.mark.skipif(program() is None, reason="no browser: ./faultline bootstrap --browser as root, or install one"),
+]
+
+PICTURES = PROJECT / "docs" / "images"
+MOST_BYTES = 300_000
+PHONE_WIDTH = 360
+NOT_FOUND = "Failed to load resource: the server responded with a status of 404 (Not Found)"
+NOTE = '<b id="injected">on my way</b> & "soon"'
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with own_folder() as made:
+        yield made
+
+
+def test_a_technician_visits_the_page(folder: Path) -> None:
+    with running(folder) as product, browser(folder) as page:
+        page.size(1440, 1000)
+        page.open(product.api.removesuffix("/v1") + "/")
+        check_assets(page)
+        page.ask("window.untouched = true")
+        check_alarm(page)
+        check_reconnection(page, product)
+        check_spectrum(page)
+        check_screenshot(page)
+        check_acknowledge(page, product)
+        check_chat(page, product)
+        check_phone(page)
+        check_accessible(page)
+        assert page.ask("window.untouched"), "the page was loaded anew"
+        assert page.complaints == []
+
+
+def check_assets(page: Browser) -> None:
+    """Both pumps are listed with a zone as a letter, and one is chosen."""
+    wait_for("the assets", lambda: page.count("[data-asset]") == 2)
+    wait_for("the stream", lambda: page.texts("#connection") == ["Live"])
+    wait_for("zones", lambda: page.texts("[data-asset] .zone") == ["A", "A"])
+    assert page.texts("[data-asset] .asset-id") == ["P-101", "P-102"]
+    assert page.texts(".head-title") == ["Boiler feed pump A"]
+    assert page.texts("#alarms-empty") == ["No alarm stands."]
+
+
+def check_alarm(page: Browser) -> None:
+    """The alarm comes by itself, says why in words, and shows on its asset."""
+    (reason, *_) = wait_for("the alarm on the page", lambda: page.texts("#alarm-list .reason"))
+    assert "Outer-race fault" in reason
+    assert "BPFO" in reason
+    assert "dB over the floor" in reason
+    assert page.texts("#alarm-list .state")[0] == "Unacknowledged"
+    assert any("limit 10 dB" in fact for fact in page.texts("#alarm-list .evidence li"))
+    assert "Outer-race fault" in page.texts("[data-asset='P-101'] .asset-fault")
+    assert page.texts("[data-asset='P-101'] .asset-alarms")
+    assert not page.texts("[data-asset='P-102'] .asset-alarms")
+    assert page.ask("document.title").startswith("(")
+    assert "BPFO" in page.ask("document.querySelector('#announcer').textContent"), "it isn't read out"
+
+
+def check_reconnection(page: Browser, product: Product) -> None:
+    """The API dies: the page says so, goes on from where it was, and shows what happened meanwhile once."""
+    assert page.complaints == []
+    alarm_id = page.ask("document.querySelector('#alarm-list .alarm').dataset.alarm")
+    page.click(f"[data-alarm='{alarm_id}'] summary")
+    wait_for("the history", lambda: page.texts(".history li"))
+    os.kill(product.pid("api"), signal.SIGKILL)
+    wait_for("word of the outage", lambda: page.texts("#connection") == ["Reconnecting"])
+    asyncio.run(acknowledge_elsewhere(product, alarm_id))
+    acknowledged = "SELECT 1 FROM alarm_history WHERE alarm_id = %s AND cause = 'acknowledged'"
+    wait_for("the acknowledgement", lambda: product.query(acknowledged, alarm_id))
+    wait_for("the stream again", lambda: page.texts("#connection") == ["Live"])
+
+    def by_night_shift() -> list[str]:
+        return [text for text in page.texts(".history li") if "by night shift" in text]
+
+    wait_for("what happened meanwhile", by_night_shift)
+    wait_for("the second alarm", lambda: page.count("#alarm-list .alarm") == 2)
+    assert len(by_night_shift()) == 1
+    said = page.ask("document.querySelector('#announcer').textContent")
+    assert (said.count("Outer-race"), said.count("High vibration")) == (1, 1)
+    page.complaints.clear()  # the connections that the outage refused
+
+
+async def acknowledge_elsewhere(product: Product, alarm_id: str) -> None:
+    """Acknowledge an alarm past the API, as another one would."""
+    command = r.Command(
+        command_id=f"cmd_{uuid.uuid4().hex}",
+        asset_id="P-101",
+        alarm_id=alarm_id,
+        action=r.CommandAction.ACKNOWLEDGE,
+        actor="night shift",
+        at_ns=time.time_ns(),
+    )
+    await KafkaCommandLog(product.urls["kafka"], CODEC).append(command)
+
+
+def check_spectrum(page: Browser) -> None:
+    """The bearing's frequencies stand in the envelope spectrum; a chosen one says frequency, order and level."""
+    families = ".figure-envelope .family"
+    wait_for("fault frequencies", lambda: page.count(families) >= 5)
+    wait_for(
+        "a loud recording", lambda: "BPFO" in " ".join(page.texts(".figure-envelope .family[aria-pressed='true']"))
+    )
+    assert {"BPFO", "BPFI", "BSF", "FTF"} <= {text.split()[0] for text in page.texts(families)}
+    assert "2×BPFO" in page.texts(".figure-envelope .plot-marker text")
+    assert page.count(".figure-envelope .plot-dot") >= 2
+    page.click(f"{families}[data-family='BPFI']")
+    said = wait_for("BPFI's place", lambda: [t for t in page.texts(".figure-envelope .legend") if t.startswith("BPFI")])
+    assert "160.7 Hz" in said[0]
+    assert "order 5.42" in said[0]
+    page.click(f"{families}[data-family='BPFO']")
+    assert page.count(".figure-amplitude .plot-marker") > 0
+    assert page.count(".plot-area") == 1
+    assert page.count(".trend-plots .plot-line") >= 3
+    page.ask("document.querySelector('.trend-plots .chart').focus()")
+    page.press("ArrowLeft")
+    assert page.texts(".trend-plots .legend-time"), "the arrow keys don't move the cursor"
+    page.ask("document.activeElement.blur()")
+
+
+def check_screenshot(page: Browser) -> None:
+    """What the documentation shows is what is there."""
+    if not os.environ.get("FAULTLINE_SCREENSHOT"):
+        return
+    wait_for("zone C", lambda: page.texts("[data-asset='P-101'] .zone") == ["C"])
+    wait_for("the newest recording", lambda: "dB" in " ".join(page.texts(".figure-envelope .family")))
+    page.ask("scrollTo(0, 0)")
+    for scheme in ("dark", "light"):
+        page.scheme(scheme)
+        page.picture(PICTURES / f"page-{scheme}.png")
+    for picture in PICTURES.glob("*.png"):
+        assert picture.stat().st_size <= MOST_BYTES, picture
+
+
+def check_acknowledge(page: Browser, product: Product) -> None:
+    """An acknowledgement goes out with its note and comes back as the alarm's state, by the stream."""
+    alarm = page.ask("document.querySelector('#alarm-list .alarm[data-unseen=true]').dataset.alarm")
+    card = f"[data-alarm='{alarm}']"
+    page.click(f"{card} input")
+    page.type(NOTE)
+    page.press("Enter")
+    wait_for("the new state", lambda: page.texts(f"{card} .state") == ["Acknowledged"])
+    assert page.texts(f"{card} .primary") == []
+    (seen,) = page.texts(f"{card} .seen")
+    assert NOTE in seen
+    assert page.count("#injected") == 0, "a note became markup"
+    page.click(f"{card} summary")
+    history = wait_for("the history", lambda: page.texts(f"{card} .history li"))
+    assert "Raised" in history[0]
+    assert NOTE in history[-1]
+    assert httpx.get(f"{product.api}/alarms/{alarm}").json()["state"] == "acknowledged"
+
+
+def check_chat(page: Browser, product: Product) -> None:
+    """A question gets an answer with a link to its source, or a clear word that there is no assistant."""
+    served = "/v1/chat" in httpx.get(f"{product.api}/openapi.json").json()["paths"]
+    page.click("#chat .suggestion")
+    said = wait_for("an answer", lambda: page.texts("#chat .text, #chat .abstained, #chat .refused"))
+    if not served:
+        assert said == ["The assistant isn't available on this server."]
+        page.complaints.remove(f"{NOT_FOUND} {product.api}/chat")
+        return
+    assert page.texts("#chat .refused") == []
+    wait_for("a source", lambda: page.texts("#chat .sources a"))
+    page.click("#chat .sources a")
+    assert page.texts("#chat .sources blockquote"), "the link opens no passage"
+
+
+def check_phone(page: Browser) -> None:
+    """On a phone list and asset are two screens, and neither scrolls sideways."""
+    page.size(PHONE_WIDTH, 740, phone=True, scale=2.0)
+    page.ask("location.hash = '#/'")
+    wait_for("the list", lambda: page.texts("#fleet-title"))
+    assert not page.texts(".head-title")
+    assert page.ask("document.documentElement.scrollWidth") == PHONE_WIDTH
+    page.click("[data-asset='P-102'] a")
+    wait_for("the asset", lambda: page.texts(".head-title") == ["Boiler feed pump B"])
+    wait_for("its spectrum", lambda: page.count(".figure-envelope .family") >= 5)
+    assert not page.texts("#fleet-title")
+    assert page.ask("document.documentElement.scrollWidth") == PHONE_WIDTH
+    if os.environ.get("FAULTLINE_SCREENSHOT"):
+        page.click("a.back")
+        page.click("[data-asset='P-101'] a")
+        wait_for("the asset", lambda: page.texts(".head-title") == ["Boiler feed pump A"])
+        page.ask("scrollTo(0, 0)")
+        page.picture(PICTURES / "page-phone.png")
+
+
+def check_accessible(page: Browser) -> None:
+    """Landmarks are there, everything that can be worked has a name, and no id is given twice."""
+    for landmark in ("header.bar", "nav[aria-labelledby]", "main", "h1"):
+        assert page.count(landmark) == 1, landmark
+    unnamed = page.ask(
+        "[...document.querySelectorAll('button, a, input, select, [tabindex=\"0\"]')].filter(e => !(e.textContent"
+        ".trim() || e.getAttribute('aria-label') || e.labels?.length)).map(e => e.outerHTML.slice(0, 80))"
+    )
+    assert unnamed == []
+    doubled = page.ask(
+        "[...document.querySelectorAll('[id]')].map(e => e.id).filter((id, i, all) => all.indexOf(id) !== i)"
+    )
+    assert doubled == []
