@@ -2,6 +2,7 @@
 
 import http.server
 import json
+import os
 import re
 import shutil
 import socket
@@ -210,6 +211,18 @@ def test_health_looks_at_every_server_that_is_named(capsys: pytest.CaptureFixtur
             thread.join()
     assert health([f"127.0.0.1:{closed_port()}"]) == 1
     assert "unhealthy" in capsys.readouterr().err
+
+
+def test_health_takes_a_process_at_its_word_while_that_is_new(tmp_path: Path) -> None:
+    status = tmp_path / "status.json"
+    assert health([status.as_uri()]) == 1
+    status.write_text('{"ready": true}', encoding="utf-8")
+    assert health([status.as_uri()]) == 0
+    os.utime(status, (1.0, 1.0))
+    assert health([status.as_uri()]) == 1
+    for other in ('{"ready": false}', "{", "{}"):
+        status.write_text(other, encoding="utf-8")
+        assert health([status.as_uri()]) == 1
 
 
 def closed_port() -> int:
