@@ -98,6 +98,8 @@ def configure_logging(level: str, log_file: Path | None = None) -> None:
     root.setLevel(number)
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
+    # its warnings are of things that it mends itself (a broker that is still starting); what it can't mend is an error
+    logging.getLogger("kafka.librdkafka").setLevel(max(number, logging.ERROR))
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
         wrapper_class=structlog.make_filtering_bound_logger(number),

@@ -110,9 +110,13 @@ class _Run:
 
     def _watch(self, stack: Stack, deadline_s: float | None) -> bool:
         plain_s = 0.0
+        told = False
         with Live(console=self.console, refresh_per_second=4, transient=True) as live:
             while not self._stop.is_set():
                 seen = self.alarm is not None and self.alarm.look()
+                if seen and not told:
+                    told = True
+                    self._tell_where(stack)
                 if deadline_s is not None and seen:
                     return True
                 if deadline_s is not None and time.monotonic() > deadline_s:
@@ -126,6 +130,20 @@ class _Run:
                 following = self.alarm is not None and self.alarm.sighting is not None and not seen
                 self._stop.wait(0.0 if following else _REFRESH_S)
         return False
+
+    def _tell_where(self, stack: Stack) -> None:
+        """Say where the first alarm has arrived, and how soon."""
+        sighting = self.alarm.sighting if self.alarm is not None else None
+        if sighting is None:
+            return
+        latency = {name: "?" if ms is None else f"{ms:.0f} ms" for name, ms in sighting.latency_ms.items()}
+        for line in (
+            f"on the topic alarms, {latency['sample_to_alarm']} after its last sample",
+            "in the database, table alarm_history",
+            f"at the webhook receiver {stack.receiver_url}, signature valid, {latency['alarm_to_webhook']} later",
+            f"in the API, {stack.api_url}/v1/alarms/{sighting.transition.alarm_id}",
+        ):
+            self.console.print(f"      {line}", soft_wrap=True, markup=False)
 
     def _table(self) -> Table:
         table = Table(box=None, padding=(0, 2))
