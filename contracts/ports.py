@@ -4,7 +4,7 @@
 """
 
 import dataclasses
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -308,14 +308,14 @@ class SearchIndex(Protocol):
 class LanguageModel(Protocol):
     """Whoever words an answer."""
 
-    def write(self, messages: Sequence[Message]) -> AsyncIterator[str]:
+    def write(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
         """Give the reply piece by piece; raise ``Unavailable`` when it fails or takes too long."""
 
 
 class Assistant(Protocol):
     """Answers questions about machines, from documents and live conditions, within the caller's scope."""
 
-    def ask(self, who: Principal, question: str, asset_id: str | None) -> AsyncIterator[Draft | Answer]:
+    def ask(self, who: Principal, question: str, asset_id: str | None) -> AsyncGenerator[Draft | Answer, None]:
         """Give drafts, if any, and last the answer; raise ``NotFound`` for an asset outside the caller's scope."""
 
 

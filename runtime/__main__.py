@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, str]] = {
     "up": "Start everything, stream a source, show what is found; Ctrl-C stops it.",
     "play": "Stream recordings from a folder through the same path as live signals.",
     "diagnose": "Diagnose one recording: zone, fault-frequency table, verdict.",
+    "evaluate": "Say how often the product is right, on data with known truth.",
     "assets": "Import, list or show sites and assets.",
     "prepare": "Bring database schema and topics of the environment's services up to date.",
     "recompute": "Compute the history of the log again and compare it with the database.",
@@ -29,6 +30,7 @@ COMMANDS: Final[dict[str, str]] = {
     "forwarder": "Collect from MQTT and OPC UA, keep on disk, forward to Kafka.",
     "source": "Stream the default scenario: two pumps, one with a developing fault.",
     "receiver": "Run the local webhook receiver that checks signatures.",
+    "index": "Index documents for the assistant.",
     "bench": "Measure throughput and latency of the whole pipeline.",
     "doctor": "Say what this machine lacks, and how to get it.",
 }
