@@ -75,14 +75,15 @@ class LineFamily:
 
 
 @numba.njit(cache=True)
-def _local_floor(amplitudes: Real, at: int) -> float:
+def local_floor(amplitudes: Real, at: int) -> float:
+    """Return the median amplitude around bin `at`."""
     first = max(1, at - _FLOOR_REACH)
     last = min(amplitudes.size - 1, at + _FLOOR_REACH + 1)
     return np.float64(np.median(amplitudes[first:last]))
 
 
 @numba.njit(cache=True)
-def _level_db(amplitudes: Real, position: float, floor: float) -> float:
+def level_over_floor_db(amplitudes: Real, position: float, floor: float) -> float:
     """Return the level over `floor` of the line at `position` (bins, one bin of play); 0 where there is no peak.
 
     The skirt of a strong line next to it is no peak.
@@ -94,6 +95,14 @@ def _level_db(amplitudes: Real, position: float, floor: float) -> float:
         if v > top and v >= amplitudes[k - 1] and v >= amplitudes[k + 1]:
             top = v
     return 20.0 * math.log10(top / floor) if top > 0.0 and floor > 0.0 else 0.0
+
+
+@numba.njit(cache=True)
+def may_be_the_shaft(position: float, shaft: float) -> bool:
+    """Return whether a line at `position` can't be told from a multiple of the shaft frequency (both in bins)."""
+    order = math.floor(position / shaft + 0.5)
+    near = max(_SHAFT_BINS, _SHAFT_SHARE * position)
+    return bool(order >= 1.0 and abs(position - order * shaft) < near)
 
 
 @numba.njit(cache=True)
@@ -110,8 +119,8 @@ def search_family(amplitudes: Real, expected: float, shaft: float, levels: F64, 
     multiple = max(1.0, math.floor(expected / shaft + 0.5)) * shaft
     on_shaft = abs(multiple - expected) <= TOLERANCE * expected
     for h in range(n_harmonics):
-        floors[h] = _local_floor(amplitudes, math.floor((h + 1) * expected + 0.5))
-        shaft_levels[h] = _level_db(amplitudes, (h + 1) * multiple, floors[h]) if on_shaft else 0.0
+        floors[h] = local_floor(amplitudes, math.floor((h + 1) * expected + 0.5))
+        shaft_levels[h] = level_over_floor_db(amplitudes, (h + 1) * multiple, floors[h]) if on_shaft else 0.0
     step = 0.5 / n_harmonics
     steps = math.floor(TOLERANCE * expected / step)
     best = expected
@@ -121,12 +130,10 @@ def search_family(amplitudes: Real, expected: float, shaft: float, levels: F64, 
         base = expected + s * step
         for h in range(n_harmonics):
             position = (h + 1) * base
-            order = math.floor(position / shaft + 0.5)
-            near = max(_SHAFT_BINS, _SHAFT_SHARE * position)
-            if order >= 1.0 and abs(position - order * shaft) < near:
+            if may_be_the_shaft(position, shaft):
                 trial[h] = 0.0
             else:
-                trial[h] = _level_db(amplitudes, position, floors[h])
+                trial[h] = level_over_floor_db(amplitudes, position, floors[h])
         score = np.median(trial)
         total = np.sum(trial)
         if score > best_score or (score == best_score and total > best_sum):

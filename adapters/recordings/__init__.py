@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal, get_args
 
+from adapters.recordings.mfpt import read_mfpt
 from adapters.recordings.npz import read_cwru, read_femto, read_plain
 from adapters.recordings.recording import Known, RecordedChannel, Recording, Series, Waveform
 from adapters.recordings.text import read_csv, read_skab
@@ -26,13 +27,14 @@ __all__ = [
     "read_recordings",
 ]
 
-Format = Literal["cwru", "skab", "femto", "csv", "npz", "wav"]
+Format = Literal["cwru", "skab", "femto", "mfpt", "csv", "npz", "wav"]
 FORMATS: Final[tuple[str, ...]] = get_args(Format)
 
 _READERS: Final[dict[str, tuple[str, Callable[[Path, Known], Iterator[Recording]]]]] = {
     "cwru": (".npz", read_cwru),
     "skab": (".csv", read_skab),
     "femto": (".npz", read_femto),
+    "mfpt": (".npz", read_mfpt),
     "csv": (".csv", read_csv),
     "npz": (".npz", read_plain),
     "wav": (".wav", read_wav),

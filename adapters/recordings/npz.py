@@ -44,8 +44,8 @@ _FEMTO_CHANNELS: Final = ("acc_h", "acc_v")
 
 def read_plain(path: Path, known: Known) -> Iterator[Recording]:
     """Yield the one recording of a plain archive."""
-    arrays = _load(path)
-    rows = [(name, _scaled(path, arrays, name)) for name, values in arrays.items() if _is_channel(values)]
+    arrays = load_arrays(path)
+    rows = [(name, scaled_channel(path, arrays, name)) for name, values in arrays.items() if _is_channel(values)]
     unit = required_unit(path, _text(arrays, "unit"), known)
     yield Recording(
         name=path.stem,
@@ -53,18 +53,18 @@ def read_plain(path: Path, known: Known) -> Iterator[Recording]:
             RecordedChannel(name=name, quantity=known.quantity, unit=unit, bearing=known.bearing) for name, _ in rows
         ),
         signal=Waveform(
-            sampling_rate_hz=required_rate_hz(path, _number(arrays, "fs", "sampling_rate_hz"), known),
+            sampling_rate_hz=required_rate_hz(path, number_of(arrays, "fs", "sampling_rate_hz"), known),
             samples=stacked(path, rows),
         ),
-        speed_rpm=known_speed_rpm(path, _number(arrays, "rpm", "speed_rpm"), known),
+        speed_rpm=known_speed_rpm(path, number_of(arrays, "rpm", "speed_rpm"), known),
     )
 
 
 def read_cwru(path: Path, known: Known) -> Iterator[Recording]:
     """Yield the recording of one CWRU archive; ``index.csv`` beside it tells what was wrong with the bearing."""
-    arrays = _load(path)
-    entry = _index(path).get(path.name, {})
-    rows = [(name, _scaled(path, arrays, name)) for name in _CWRU_BEARINGS if name in arrays]
+    arrays = load_arrays(path)
+    entry = index_of(path).get(path.name, {})
+    rows = [(name, scaled_channel(path, arrays, name)) for name in _CWRU_BEARINGS if name in arrays]
     if not rows:
         raise SignalError(f"{path}: no channel DE or FE among {', '.join(arrays)}")
     unit = required_unit(path, "g", known)
@@ -78,9 +78,9 @@ def read_cwru(path: Path, known: Known) -> Iterator[Recording]:
             for name, _ in rows
         ),
         signal=Waveform(
-            sampling_rate_hz=required_rate_hz(path, _number(arrays, "fs"), known), samples=stacked(path, rows)
+            sampling_rate_hz=required_rate_hz(path, number_of(arrays, "fs"), known), samples=stacked(path, rows)
         ),
-        speed_rpm=known_speed_rpm(path, _number(arrays, "rpm") or _cell(path, entry, "rpm_nominal"), known),
+        speed_rpm=known_speed_rpm(path, number_of(arrays, "rpm") or cell_of(path, entry, "rpm_nominal"), known),
         label=_CWRU_LABELS.get(entry.get("fault", "")),
         label_channel=fault_end,
     )
@@ -88,7 +88,7 @@ def read_cwru(path: Path, known: Known) -> Iterator[Recording]:
 
 def read_femto(path: Path, known: Known) -> Iterator[Recording]:
     """Yield the run to failure of one PRONOSTIA bearing, in bursts of 0.1 s every 10 s."""
-    arrays = _load(path)
+    arrays = load_arrays(path)
     missing = [name for name in (*_FEMTO_CHANNELS, "scale_g", "fs", "t_s") if name not in arrays]
     if missing:
         raise SignalError(f"{path}: {', '.join(missing)} missing; there are {', '.join(arrays)}")
@@ -100,7 +100,7 @@ def read_femto(path: Path, known: Known) -> Iterator[Recording]:
         raise SignalError(
             f"{path}: bursts of shapes {[arrays[n].shape for n in _FEMTO_CHANNELS]}, {starts_s.size} times"
         )
-    rate_hz = required_rate_hz(path, _number(arrays, "fs"), known)
+    rate_hz = required_rate_hz(path, number_of(arrays, "fs"), known)
     if (np.diff(starts_s) < shape[1] / rate_hz).any():
         raise SignalError(f"{path}: bursts overlap, or their times t_s don't increase")
     unit = required_unit(path, "g", known)
@@ -121,12 +121,13 @@ def read_femto(path: Path, known: Known) -> Iterator[Recording]:
             burst_samples=shape[1],
             burst_starts_s=starts_s - starts_s[0],
         ),
-        speed_rpm=known_speed_rpm(path, _cell(path, _index(path).get(path.name, {}), "rpm"), known),
+        speed_rpm=known_speed_rpm(path, cell_of(path, index_of(path).get(path.name, {}), "rpm"), known),
         label="run_to_failure",
     )
 
 
-def _load(path: Path) -> Arrays:
+def load_arrays(path: Path) -> Arrays:
+    """Return the arrays of an archive; pickled objects are refused."""
     try:
         # opened here: np.load leaves a file of its own open when the archive is broken
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -143,9 +144,11 @@ def _is_channel(values: NDArray[Any]) -> bool:
     return values.ndim == 1 and values.dtype.kind in "fiu"
 
 
-def _scaled(path: Path, arrays: Arrays, name: str) -> NDArray[np.floating]:
+def scaled_channel(path: Path, arrays: Arrays, name: str, scale: float | None = None) -> NDArray[np.floating]:
+    """Return a channel in its unit; counts need `scale`, or the archive's ``<name>_scale``."""
     values = arrays[name]
-    scale = _number(arrays, f"{name}_scale")
+    own = number_of(arrays, f"{name}_scale")
+    scale = scale if own is None else own
     if values.ndim != 1:
         raise SignalError(f"{path}: channel {name} has {values.ndim} dimensions, 1 expected")
     if values.dtype.kind in "iu" and scale is None:
@@ -153,7 +156,8 @@ def _scaled(path: Path, arrays: Arrays, name: str) -> NDArray[np.floating]:
     return values * (1.0 if scale is None else scale)
 
 
-def _number(arrays: Arrays, *names: str) -> float | None:
+def number_of(arrays: Arrays, *names: str) -> float | None:
+    """Return the first scalar that the archive has of `names`."""
     for name in names:
         if name in arrays and arrays[name].ndim == 0 and arrays[name].dtype.kind in "fiu":
             return float(arrays[name])
@@ -164,7 +168,8 @@ def _text(arrays: Arrays, name: str) -> str | None:
     return str(arrays[name]) if name in arrays and arrays[name].dtype.kind == "U" else None
 
 
-def _index(path: Path) -> dict[str, dict[str, str]]:
+def index_of(path: Path) -> dict[str, dict[str, str]]:
+    """Return the rows of ``index.csv`` beside the archive, by file name."""
     index = path.with_name("index.csv")
     if not index.is_file():
         return {}
@@ -172,7 +177,8 @@ def _index(path: Path) -> dict[str, dict[str, str]]:
         return {row["file"]: row for row in csv.DictReader(lines) if row.get("file")}
 
 
-def _cell(path: Path, entry: dict[str, str], column: str) -> float | None:
+def cell_of(path: Path, entry: dict[str, str], column: str) -> float | None:
+    """Return a number of the index; null where the row has none."""
     text = entry.get(column) or ""
     try:
         return float(text) if text else None

@@ -1,0 +1,186 @@
+"""A second look at a recording: the whole usable range, plain and pre-whitened.
+
+The chosen band answers where a line of the bearing is clearest. It can't tell a defect of a race from a damaged rolling
+element that modulates the machine's own vibration at the cage frequency: the outer race's line is itself a multiple of
+the cage frequency, so it rises with the others. Two questions tell them apart. Does the cage's comb stand? Does a race
+leave its line in the pre-whitened spectrum, as the impacts of a real defect do?
+
+And a narrow band chosen for its clear lines shows lines of the machine, too, clearest. So a family that is barely high
+enough there counts only if it stands in the whole range as well, plain or pre-whitened.
+"""
+
+import math
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import scipy.fft
+
+from contracts.assets import RuleSettings
+from contracts.records import Diagnosis, Evidence
+from processors import cage, envelope
+from processors.bearings import BearingGeometry
+from processors.cage import CageComb
+from processors.diagnosis import BEARING_FAULTS
+from processors.families import LineFamily, bins_needed, find_families
+
+F32 = npt.NDArray[np.float32]
+Complex = npt.NDArray[np.complexfloating[Any, Any]]
+
+_RACES: Final = ("BPFO", "BPFI")
+#: A race that stands so far above the cage's comb has a defect of its own.
+_RACE_LEAD_DB: Final = 10.0
+#: A family this far above the bound needs no second witness.
+_SURE_DB: Final = 6.0
+#: The cage's level is the median of its first harmonics.
+_LEVEL_HARMONICS: Final = 4
+#: No more than this: a worn cage shows the same comb.
+_HIGHEST_CONFIDENCE: Final = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """The bearing's lines in one envelope spectrum of the whole range, and the cage's comb where that is resolved."""
+
+    families: tuple[LineFamily, ...]
+    comb: CageComb | None
+
+
+@dataclass(frozen=True, slots=True)
+class SecondLook:
+    """The same window, plain and pre-whitened."""
+
+    plain: Look
+    whitened: Look
+
+
+def look_again(samples_g: F32, sampling_rate_hz: float, geometry: BearingGeometry, speed_rpm: float) -> SecondLook:
+    """Return the second look at one window.
+
+    Parameters
+    ----------
+    samples_g : ndarray, shape (1, n_samples), float32
+        Acceleration, g.
+    sampling_rate_hz : float
+        Sampling rate.
+    geometry : BearingGeometry
+        The bearing.
+    speed_rpm : float
+        Shaft speed, positive.
+
+    Returns
+    -------
+    look : SecondLook
+        Plain and pre-whitened.
+    """
+    n_samples = samples_g.shape[1]
+    spectrum = scipy.fft.rfft(samples_g - samples_g.mean(axis=1, keepdims=True), axis=1)
+    bin_hz = sampling_rate_hz / n_samples
+    return SecondLook(
+        _look(spectrum, n_samples, bin_hz, geometry, speed_rpm),
+        _look(cage.prewhiten(spectrum), n_samples, bin_hz, geometry, speed_rpm),
+    )
+
+
+def _look(spectrum: Complex, n_samples: int, bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> Look:
+    low_hz, high_hz = envelope.kurtogram_bands(bin_hz * n_samples)[0]
+    first, last = envelope.band_bins(low_hz, high_hz, bin_hz, n_samples)
+    if last == first:
+        return Look((), None)
+    squared = envelope.squared_envelope(spectrum, n_samples, first, last)
+    needed = max(bins_needed(bin_hz, geometry, speed_rpm), cage.bins_needed(bin_hz, geometry, speed_rpm))
+    amplitudes = envelope.envelope_spectrum(squared, min(needed, last - first))[0]
+    return Look(
+        find_families(amplitudes, bin_hz, geometry, speed_rpm),
+        cage.find_cage_comb(amplitudes, bin_hz, geometry, speed_rpm),
+    )
+
+
+def revise(
+    found: Diagnosis | None, looks: Sequence[SecondLook], point_id: str, rules: RuleSettings
+) -> Diagnosis | None:
+    """Return the diagnosis after the second look: perhaps a rolling element instead of a race, or of nothing.
+
+    The cage's comb is reported as a rolling element, with the cage named beside it: elements fail far more often.
+
+    Parameters
+    ----------
+    found : Diagnosis or None
+        The diagnosis from the chosen band.
+    looks : sequence of SecondLook
+        One for each window that was long enough.
+    point_id : str
+        The measurement point; names the channel too.
+    rules : RuleSettings
+        Bounds of the detection rules for this window length.
+
+    Returns
+    -------
+    diagnosis : Diagnosis or None
+        `found`, unless the cage's comb stands and no race does in the pre-whitened spectrum.
+    """
+    name = next((line for line, fault in BEARING_FAULTS.items() if found is not None and fault == found.fault), None)
+    if not looks or not (found is None or name is not None):
+        return found
+    plain, whitened = [look.plain for look in looks], [look.whitened for look in looks]
+    if (found is None or name in (*_RACES, "FTF")) and not any(_stands(whitened, race, rules) for race in _RACES):
+        for kind, spectra in (("pre-whitened", whitened), ("plain", plain)):
+            comb = _unrivalled_comb(spectra)
+            if comb is not None:
+                return _damaged_element(comb, kind, found, point_id)
+    if found is None or name is None or found.evidence[0].value >= rules.fault_line_db + _SURE_DB:
+        return found
+    return found if _stands(plain, name, rules) or _stands(whitened, name, rules) else None
+
+
+def _unrivalled_comb(spectra: Sequence[Look]) -> CageComb | None:
+    """Return the cage's comb of the middle window, if it stands and no race rises far above it."""
+    resolved = [(look.comb.significance, look, look.comb) for look in spectra if look.comb is not None]
+    if not resolved:
+        return None
+    _, look, comb = sorted(resolved, key=lambda entry: entry[0])[(len(resolved) - 1) // 2]
+    return comb if comb.stands and _race_lead_db(look, comb) <= _RACE_LEAD_DB else None
+
+
+def _stands(spectra: Sequence[Look], name: str, rules: RuleSettings) -> bool:
+    families = [family for family in _named(spectra, name) if family.decided]
+    standing = [family.standing(rules.fault_line_db) >= rules.fault_harmonics for family in families]
+    return 2 * sum(standing) > len(standing)
+
+
+def _named(spectra: Iterable[Look], name: str) -> list[LineFamily]:
+    return [family for look in spectra for family in look.families if family.name == name]
+
+
+def _race_lead_db(look: Look, comb: CageComb) -> float:
+    """Return by how much the higher race stands above the cage's comb."""
+    cage_db = statistics.median(level for _, level in comb.harmonics[:_LEVEL_HARMONICS])
+    races = (family.score_db for name in _RACES for family in _named([look], name))
+    return max((score for score in races if score is not None), default=-math.inf) - cage_db
+
+
+def _damaged_element(comb: CageComb, kind: str, found: Diagnosis | None, point_id: str) -> Diagnosis:
+    text = (
+        f"Modulation at the cage frequency {comb.found_hz:.2f} Hz ({kind} envelope): {len(comb.harmonics)} harmonics,"
+        f" {comb.score_db:.1f} dB on average where {comb.chance_db:.1f} dB is chance:"
+        " one rolling element differs from the others, or the cage is worn"
+    )
+    evidence = Evidence(
+        name="FTF",
+        value=round(comb.score_db, 2),
+        unit="dB",
+        limit=round(comb.chance_db, 2),
+        frequency_hz=comb.found_hz,
+        text=text,
+    )
+    confidence = 0.5 + 0.03 * (comb.significance - cage.SIGNIFICANT)
+    return Diagnosis(
+        point_id=point_id,
+        channel_id=point_id,
+        fault=BEARING_FAULTS["BSF"],
+        confidence=round(min(confidence, _HIGHEST_CONFIDENCE), 3),
+        evidence=(evidence, *(found.evidence if found is not None else ())),
+    )

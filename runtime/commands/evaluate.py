@@ -1,0 +1,94 @@
+"""``faultline evaluate``: how often the product is right, on data whose truth is known."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from adapters.recordings import Recording, read_recordings
+from contracts.errors import ConfigurationError
+from runtime.bearing_evaluation import HEALTHY, Evaluation, Verdict, judge
+
+evaluate: Final = typer.Typer(add_completion=False, no_args_is_help=True, help="Evaluate on data with known truth.")
+
+_FORMATS: Final = ("cwru", "mfpt")
+
+
+@evaluate.callback()
+def _group() -> None:
+    """Keep the subcommands' names while there is one of them."""
+
+
+@evaluate.command("bearings")
+def bearings(
+    *,
+    data: Annotated[Path, typer.Option(help="Folder of recordings with their index.csv.")],
+    file_format: Annotated[str, typer.Option("--format", help="cwru or mfpt.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Diagnose every labelled recording of a folder and compare with the truth."""
+    if file_format not in _FORMATS:
+        raise ConfigurationError(f"format {file_format!r}; this evaluation reads {', '.join(_FORMATS)}")
+    console = Console(stderr=as_json)
+    evaluation = _evaluate(data, file_format)
+    _show(console, evaluation)
+    if as_json:
+        print(json.dumps(evaluation.as_object()))
+
+
+def _evaluate(data: Path, file_format: str) -> Evaluation:
+    faults: list[Verdict] = []
+    healthy: list[Verdict] = []
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("bearings", total=_count(data))
+        for recording in read_recordings(data, file_format):
+            progress.update(task, description=recording.name, advance=1)
+            for verdict in _verdicts(recording):
+                (healthy if verdict.truth == HEALTHY else faults).append(verdict)
+    if not faults and not healthy:
+        raise ConfigurationError(f"{data}: no recording with a label; an index.csv beside the files gives them")
+    return Evaluation(tuple(faults), tuple(healthy))
+
+
+def _verdicts(recording: Recording) -> tuple[Verdict, ...]:
+    """Return the verdicts on a recording; none without a label: there is nothing to compare with."""
+    return tuple(judge(recording)) if recording.label is not None else ()
+
+
+def _count(data: Path) -> int | None:
+    return sum(1 for _ in data.rglob("*.npz")) if data.is_dir() else None
+
+
+def _show(console: Console, evaluation: Evaluation) -> None:
+    for verdict in evaluation.faults:
+        mark = "right" if verdict.correct else "-----"
+        console.print(f"{mark}  {verdict.record}: {verdict.truth}, said {verdict.said}", highlight=False)
+        for line in verdict.evidence:
+            console.print(f"         {line}", highlight=False)
+    for verdict in evaluation.healthy:
+        if not verdict.correct:
+            console.print(f"false alarm  {verdict.record}, {verdict.channel}: {verdict.said}", highlight=False)
+    console.print(_confusion(evaluation))
+    counts = evaluation.as_object()
+    console.print(
+        f"{counts['correct']} of {counts['records']} fault records right, {counts['healthy_called_faulty']} of"
+        f" {counts['healthy']} healthy segments called faulty, {counts['not_decided']} not decided",
+        highlight=False,
+    )
+
+
+def _confusion(evaluation: Evaluation) -> Table:
+    rows = evaluation.confusion()
+    said = sorted({verdict for row in rows.values() for verdict in row})
+    table = Table(title="truth (rows) and verdict", title_justify="left")
+    table.add_column("")
+    for verdict in said:
+        table.add_column(verdict, justify="right")
+    for truth, row in sorted(rows.items()):
+        table.add_row(truth, *(str(row.get(verdict, 0)) for verdict in said))
+    return table
