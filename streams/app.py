@@ -9,7 +9,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NoReturn, cast
 
 import faust
 import structlog
@@ -24,6 +24,8 @@ from streams.dead_letters import DeadLetters
 from streams.lane import Lane
 from streams.message import LogMessage
 from streams.outbox import OutboxRelay
+from streams.retry import is_waiting
+from streams.watchdog import Watchdog
 
 _log = structlog.get_logger(__name__)
 
@@ -105,9 +107,12 @@ def _add_lane(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> No
         async def on_start(self) -> None:
             self.lane = Lane(parts.kafka_url, f"{parts.app_id}-lane", worker, put, batches.queue.full)
             await self.lane.start()
+            self.watchdog = Watchdog(worker.applied, self.lane.end_of, is_waiting, parts.clock)
+            self.watchdog.guard(lambda _partitions: _end())
             parts.ready()
 
         async def on_stop(self) -> None:
+            self.watchdog.end()
             await self.lane.stop()
 
         @faust.Service.task
@@ -149,7 +154,7 @@ def _add_alarm_agent(app: faust.App, worker: AlarmWorker) -> None:
         await _or_end(worker.keep(assigned))
 
 
-async def _or_end(step: Any) -> Any:
+async def _or_end(step: Any) -> Any:  # noqa: RET503 -- _end never returns
     """Await `step`; an error that nobody can handle ends the process, to begin again at the checkpoint."""
     try:
         return await step
@@ -159,6 +164,11 @@ async def _or_end(step: Any) -> Any:
         _log.critical("ended_worker", error=str(error))
     except Exception:  # noqa: BLE001 -- whatever it is, nothing may be processed past it
         _log.critical("ended_worker", exc_info=True)
+    _end()
+
+
+def _end() -> NoReturn:
+    """End the process at once: nothing may be processed past what failed, and a supervisor starts it again."""
     os._exit(1)
 
 

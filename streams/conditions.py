@@ -93,6 +93,10 @@ class ConditionWorker:
         """The partitions owned now."""
         return sorted(self._owned)
 
+    def applied(self) -> dict[int, int]:
+        """Return the last processed offset of every owned partition."""
+        return {partition: owned.pipeline.applied_offset for partition, owned in list(self._owned.items())}
+
     async def claim(self, partition: int) -> int:
         """Take a partition; return the offset to read from. Tries until the database answers."""
         ownership, checkpoint = await until_available(

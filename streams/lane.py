@@ -24,6 +24,8 @@ _log = structlog.get_logger(__name__)
 #: Records in one batch at most.
 BATCH_RECORDS: Final = 256
 _POLL_S: Final = 0.1
+#: How long the broker may take to name the end of a partition.
+_ANSWER_S: Final = 2.0
 #: Prefetched records per consumer (KiB).
 _PREFETCH_KIB: Final = 32 * 1024
 _NS_PER_MS: Final = 1_000_000
@@ -115,6 +117,15 @@ class Lane:
             self._consumer.commit(offsets=positions, asynchronous=True)
         except KafkaException as error:
             _log.warning("missed_commit", topic=topics.MEASUREMENTS, error=str(error))
+
+    def end_of(self, partition: int) -> int | None:
+        """Return the offset after a partition's newest record; ``None`` while the broker doesn't answer."""
+        try:
+            at = TopicPartition(topics.MEASUREMENTS, partition)
+            _low, high = self._consumer.get_watermark_offsets(at, timeout=_ANSWER_S)
+        except (KafkaException, RuntimeError):  # RuntimeError: the consumer is closed
+            return None
+        return high
 
     # --- in the lane's own thread -------------------------------------------------------------------------------------
 
