@@ -25,7 +25,7 @@ from streams.lane import Lane
 from streams.message import LogMessage
 from streams.outbox import OutboxRelay
 from streams.retry import is_waiting
-from streams.watchdog import Watchdog
+from streams.watchdog import LogEnds, Watchdog
 
 _log = structlog.get_logger(__name__)
 
@@ -107,7 +107,7 @@ def _add_lane(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> No
         async def on_start(self) -> None:
             self.lane = Lane(parts.kafka_url, f"{parts.app_id}-lane", worker, put, batches.queue.full)
             await self.lane.start()
-            self.watchdog = Watchdog(worker.applied, self.lane.end_of, is_waiting, parts.clock)
+            self.watchdog = Watchdog(worker.applied, LogEnds(parts.kafka_url).end_of, is_waiting, parts.clock)
             self.watchdog.guard(lambda _partitions: _end())
             parts.ready()
 

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 from typing import Any, Final
 
 import structlog
@@ -24,8 +25,6 @@ _log = structlog.get_logger(__name__)
 #: Records in one batch at most.
 BATCH_RECORDS: Final = 256
 _POLL_S: Final = 0.1
-#: How long the broker may take to name the end of a partition.
-_ANSWER_S: Final = 2.0
 #: Prefetched records per consumer (KiB).
 _PREFETCH_KIB: Final = 32 * 1024
 _NS_PER_MS: Final = 1_000_000
@@ -63,6 +62,7 @@ class Lane:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._paused = False
         self._stopping = False
+        self._commits: SimpleQueue[dict[int, int]] = SimpleQueue()
         self._consumer = Consumer(
             {
                 "bootstrap.servers": kafka_url,
@@ -104,32 +104,21 @@ class Lane:
         """Checkpoint what is processed and leave the group."""
         self._stopping = True
         await self._worker.checkpoint(self.commit)
-        await self._in_thread(self._consumer.close)
+        await self._in_thread(self._close)
         self._thread.shutdown()
 
     async def commit(self, offsets: dict[int, int]) -> None:
-        """Commit resume offsets; the database's checkpoint is what counts, so a refusal is no fault."""
-        if not offsets:
-            return
-        positions = [TopicPartition(topics.MEASUREMENTS, p, offset) for p, offset in offsets.items()]
-        try:
-            # not in the lane's thread: that may be waiting, in a rebalance, for the checkpoint that commits here
-            self._consumer.commit(offsets=positions, asynchronous=True)
-        except KafkaException as error:
-            _log.warning("missed_commit", topic=topics.MEASUREMENTS, error=str(error))
+        """Have resume offsets committed to Kafka, soon: the database's checkpoint is what counts.
 
-    def end_of(self, partition: int) -> int | None:
-        """Return the offset after a partition's newest record; ``None`` while the broker doesn't answer."""
-        try:
-            at = TopicPartition(topics.MEASUREMENTS, partition)
-            _low, high = self._consumer.get_watermark_offsets(at, timeout=_ANSWER_S)
-        except (KafkaException, RuntimeError):  # RuntimeError: the consumer is closed
-            return None
-        return high
+        It never waits for the lane's thread, which may itself be waiting, in a rebalance, for a checkpoint; and a call
+        on the consumer from here would wait for that thread.
+        """
+        self._commits.put(offsets)
 
     # --- in the lane's own thread -------------------------------------------------------------------------------------
 
     def _read(self) -> list[LogMessage]:
+        self._commit()
         if self._paused:
             self._consumer.resume(self._consumer.assignment())
             self._paused = False
@@ -139,6 +128,18 @@ class Lane:
         messages = [first, *self._consumer.consume(BATCH_RECORDS - 1, timeout=0)]
         return [_as_log_message(message) for message in messages if not _is_error(message)]
 
+    def _commit(self) -> None:
+        """Commit what checkpoints have asked for; a refusal is no fault."""
+        newest: dict[int, int] = {}
+        while not self._commits.empty():
+            newest.update(self._commits.get())
+        if newest:
+            positions = [TopicPartition(topics.MEASUREMENTS, p, offset) for p, offset in newest.items()]
+            try:
+                self._consumer.commit(offsets=positions, asynchronous=True)
+            except KafkaException as error:
+                _log.warning("missed_commit", topic=topics.MEASUREMENTS, error=str(error))
+
     def _idle(self) -> None:
         """Poll without taking anything: paused partitions deliver nothing."""
         self._consumer.pause(self._consumer.assignment())
@@ -147,6 +148,10 @@ class Lane:
         if unexpected is not None and not _is_error(unexpected):
             again = _as_log_message(unexpected)
             self._consumer.seek(TopicPartition(again.topic, again.partition, again.offset))
+
+    def _close(self) -> None:
+        self._commit()
+        self._consumer.close()
 
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         starts = []

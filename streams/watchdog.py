@@ -4,20 +4,49 @@ It looks from outside the event loop and the consumer's thread, so that it sees 
 database is away nothing can move, and that is no stall.
 """
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
 import structlog
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from contracts import ports
+from contracts import ports, topics
 
 _log = structlog.get_logger(__name__)
 
 #: A partition may stand still for so long with records waiting.
 STALL_S: Final = 30.0
 _LOOK_S: Final = 5.0
+#: How long the broker may take to name the end of a partition.
+_ANSWER_S: Final = 2.0
+
+
+class LogEnds:
+    """Where the log ends now, asked by a client of its own: the lane's may hang.
+
+    Parameters
+    ----------
+    kafka_url : str
+        Bootstrap servers.
+    """
+
+    def __init__(self, kafka_url: str) -> None:
+        self._consumer = Consumer(
+            {"bootstrap.servers": kafka_url, "group.id": "faultline-watchdog", "enable.auto.commit": False},
+            logger=logging.getLogger("kafka.librdkafka"),
+        )
+
+    def end_of(self, partition: int) -> int | None:
+        """Return the offset after a partition's newest record; ``None`` while the broker doesn't answer."""
+        try:
+            at = TopicPartition(topics.MEASUREMENTS, partition)
+            _low, high = self._consumer.get_watermark_offsets(at, timeout=_ANSWER_S)
+        except KafkaException:
+            return None
+        return high
 
 
 @dataclass(slots=True)
