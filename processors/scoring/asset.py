@@ -23,7 +23,7 @@ from processors.scoring import reconstruction
 from processors.scoring.baseline import FLAG_Z, Baseline, Regime, robust_z
 from processors.scoring.calibration import Calibration
 from processors.scoring.explanation import SEVERITY_COLUMNS, explain
-from processors.scoring.half_space_trees import Forest
+from processors.scoring.half_space_trees import READY, Forest
 from processors.scoring.state import pack, unpack
 
 BASELINE: Final = "baseline"
@@ -199,8 +199,10 @@ class AssetScoring:
 
 
 def warm_up() -> None:
-    """Import River and onnxruntime now, so that the first window of a stream needn't wait for them (seconds)."""
-    Forest(seed=0)
+    """Import onnxruntime and compile the forest now, so that the first window of a stream needn't wait (seconds)."""
+    forest = Forest(seed=0, masses=READY)
+    forest.score(np.zeros(len(FEATURE_NAMES)))
+    forest.learn(np.zeros(len(FEATURE_NAMES)))
     reconstruction.runtime()
 
 
