@@ -11,9 +11,9 @@ from api import openapi
 from api.guard import LOOPBACK_HOSTS, Guard
 from api.operations import Operation, Services
 from api.problems import HANDLERS
-from api.routes import alarms, assets, channels, events, health, session, waveforms, web
+from api.routes import alarms, assets, channels, chat, events, health, session, waveforms, web
 from api.sse import Streams, StreamSettings
-from contracts.ports import Clock, CommandLog, HistoryReader, Identity, TokenIssuer
+from contracts.ports import Assistant, Clock, CommandLog, HistoryReader, Identity, TokenIssuer
 
 VERSION: Final = "1.0.0"
 
@@ -29,6 +29,7 @@ def create_app(
     hosts: frozenset[str] | None = LOOPBACK_HOSTS,
     streams: StreamSettings | None = None,
     pages: Path | None = None,
+    assistant: Assistant | None = None,
 ) -> Starlette:
     """Return the application.
 
@@ -52,6 +53,8 @@ def create_app(
         Bounds of the event streams.
     pages : Path, optional
         The folder of the live page, served at ``/``.
+    assistant : Assistant, optional
+        Who answers questions; without one, ``/v1/chat`` answers 503.
 
     Returns
     -------
@@ -64,6 +67,7 @@ def create_app(
         clock=clock,
         streams=Streams(reader, clock, streams),
         login=login,
+        assistant=assistant,
         ready=dict(ready or {}),
     )
     operations = operations_of(with_login=login is not None)
@@ -88,6 +92,7 @@ def operations_of(*, with_login: bool) -> tuple[Operation, ...]:
         *waveforms.OPERATIONS,
         *alarms.OPERATIONS,
         *events.OPERATIONS,
+        *chat.OPERATIONS,
         *health.OPERATIONS,
     )
     return (*always, *session.OPERATIONS) if with_login else always

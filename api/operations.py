@@ -18,7 +18,7 @@ from starlette.routing import Route, compile_path
 from api.problems import SECURITY_HEADERS, Problem
 from api.sse import Streams
 from api.wire import arguments_to, encode, read_json
-from contracts.ports import Clock, CommandLog, HistoryReader, Principal, TokenIssuer
+from contracts.ports import Assistant, Clock, CommandLog, HistoryReader, Principal, TokenIssuer
 
 #: Larger bodies are refused unread (bytes).
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -46,6 +46,7 @@ class Services:
     clock: Clock
     streams: Streams
     login: TokenIssuer | None = None
+    assistant: Assistant | None = None
     ready: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)
 
 

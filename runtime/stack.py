@@ -10,7 +10,8 @@ import json
 import secrets
 import sys
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from contracts.assets import AssetConfiguration, Site
+from contracts.errors import Unavailable
 from contracts.ports import Endpoint
 from runtime.demo import HEALTHY_ASSET
 from runtime.preparation import prepare_services
@@ -30,6 +32,7 @@ from runtime.settings import PROJECT, Settings, child_environment
 _KEY_FILE: Final = "webhook.key"
 _KEY_BYTES: Final = 32
 _DEMO_ENDPOINT: Final = "local-receiver"
+_DOCUMENTS: Final = PROJECT / "docs" / "demo"
 _PROBE_S: Final = 1.0
 
 Report = Callable[[ServiceStatus], None]
@@ -45,18 +48,22 @@ class Stack:
         What to use and what to start.
     report : callable
         Told one line per part.
+    search : bool
+        Whether the assistant gets documents to search: then OpenSearch starts beside everything else.
     """
 
     settings: Settings
     report: Report
+    search: bool = True
     services: LocalServices = field(init=False)
     urls: Urls = field(init=False)
     webhook_secret: str = field(init=False, repr=False)
     mqtt_url: str | None = field(init=False, repr=False, default=None)
     _children: dict[str, ChildProcess] = field(default_factory=dict)
+    _indexing: ChildProcess | None = None
 
     def __post_init__(self) -> None:
-        self.services = LocalServices(self.settings.data_dir, self.settings, self.report)
+        self.services = LocalServices(self.settings.data_dir, self.settings, self.report, search=self.search)
 
     def start(self, site: Site, assets: tuple[AssetConfiguration, ...]) -> None:
         """Start services and processes; return once the stream and the API serve."""
@@ -72,6 +79,7 @@ class Stack:
             specs.append(self._forwarder(self.mqtt_url, site.site_id))
         with ThreadPoolExecutor(len(specs)) as pool:
             list(pool.map(self._launch, specs))
+        self.services.search_ready.add_done_callback(self._begin_indexing)
 
     def start_source(self, speed: str) -> None:
         """Start streaming the default scenario."""
@@ -91,6 +99,10 @@ class Stack:
 
     def revive(self) -> None:
         """Start processes that ended by themselves again: they go on from their last checkpoint."""
+        if self._indexing is not None and self._indexing.returncode is not None:
+            state = "failed" if self._indexing.returncode else "ready"
+            self.report(ServiceStatus("documents", state, detail=self._indexing.last_words()))
+            self._indexing = None
         for name, child in list(self._children.items()):
             if child.returncode is not None and name != "source":
                 self.report(ServiceStatus(name, "restart", detail=child.last_words()))
@@ -141,6 +153,13 @@ class Stack:
     def _api(self) -> ProcessSpec:
         return self._ours("api", ("--port", str(self._port("api"))), lambda: _answers(f"{self.api_url}/healthz"))
 
+    def _begin_indexing(self, search: Future[str]) -> None:
+        """Let the demo's documents be indexed once OpenSearch serves; nothing waits for that."""
+        if search.cancelled() or search.exception() is not None:
+            return
+        with suppress(Unavailable):  # everything is being stopped
+            self._indexing = self.services.start_beside(self._ours("index", (str(_DOCUMENTS),), lambda: True))
+
     def _receiver(self) -> ProcessSpec:
         return self._ours(
             "receiver",
@@ -160,10 +179,12 @@ class Stack:
         more: dict[str, str] | None = None,
         stop_s: float = 10.0,
     ) -> ProcessSpec:
-        environment = child_environment(
-            {"FAULTLINE_KAFKA_URL": self.urls.kafka, "FAULTLINE_DATABASE_URL": self.urls.database, **(more or {})},
-            self.settings,
-        )
+        urls = {
+            "FAULTLINE_KAFKA_URL": self.urls.kafka,
+            "FAULTLINE_DATABASE_URL": self.urls.database,
+            "FAULTLINE_OPENSEARCH_URL": self.urls.search or "",  # empty counts as none
+        }
+        environment = child_environment(urls | (more or {}), self.settings)
         return ProcessSpec(
             name=name,
             argv=(sys.executable, "-m", "runtime", name, *arguments),

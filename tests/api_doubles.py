@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import math
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -15,8 +15,9 @@ from api.app import create_app
 from api.problems import SECURITY_HEADERS
 from api.sse import StreamSettings
 from contracts import records as r
+from contracts.documents import Answer, Citation, Draft
 from contracts.errors import NotFound, Unavailable
-from contracts.ports import Identity, Principal, TokenIssuer, WaveformSnapshot
+from contracts.ports import Assistant, Identity, Principal, TokenIssuer, WaveformSnapshot
 from tests.api_samples import (
     NOW_NS,
     WINDOW_NS,
@@ -63,6 +64,16 @@ class Commands:
         if self.away:
             raise Unavailable("broker", "127.0.0.1:9092 refused", 2.5)
         self.log.append(command)
+
+
+class Parrot:
+    """An assistant that says the question back, and knows one asset."""
+
+    async def ask(self, who: Principal, question: str, asset_id: str | None) -> AsyncGenerator[Draft | Answer, None]:
+        if asset_id not in (None, "P-101"):
+            raise NotFound(f"asset {asset_id}")
+        yield Draft("I think")
+        yield Answer(text=f"{question} [1]", citations=(Citation(document="manual", span="line 1", quote=question),))
 
 
 class Reader:
@@ -235,6 +246,7 @@ def bench(
     identity: Identity | None = None,
     login: TokenIssuer | None = None,
     streams: StreamSettings | None = None,
+    assistant: Assistant | None = None,
 ) -> Bench:
     """Return an API over doubles, asked by `who`."""
     reader, commands, clock = Reader(), Commands(), FakeClock()
@@ -246,6 +258,7 @@ def bench(
         ready={"database": reader.ready},
         login=login,
         streams=streams,
+        assistant=assistant or Parrot(),
     )
     return Bench(app, reader, commands, clock)
 

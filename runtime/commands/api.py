@@ -18,6 +18,8 @@ from adapters.timescale import Database, HistoryReader
 from api.app import create_app
 from api.guard import LOOPBACK_HOSTS
 from contracts.errors import ConfigurationError
+from contracts.ports import Assistant
+from runtime.assistant import open_assistant
 from runtime.clock import SystemClock
 from runtime.registry import codec_for
 from runtime.settings import PROJECT, Settings, load_settings
@@ -49,7 +51,9 @@ def api(
     uvloop.run(_serve(settings, settings.kafka_url, settings.database_url, listener))
 
 
-def application(settings: Settings, kafka_url: str, database: Database) -> Starlette:
+def application(
+    settings: Settings, kafka_url: str, database: Database, assistant: Assistant | None = None
+) -> Starlette:
     """Return the API bound to the real parts.
 
     Parameters
@@ -60,6 +64,8 @@ def application(settings: Settings, kafka_url: str, database: Database) -> Starl
         The broker that commands go to.
     database : Database
         Open.
+    assistant : Assistant, optional
+        Who answers questions.
 
     Returns
     -------
@@ -82,6 +88,7 @@ def application(settings: Settings, kafka_url: str, database: Database) -> Starl
         login=login,
         hosts=LOOPBACK_HOSTS if local else None,
         pages=PROJECT / "web",
+        assistant=assistant,
     )
 
 
@@ -100,8 +107,11 @@ def is_loopback(host: str) -> bool:
 
 
 async def _serve(settings: Settings, kafka_url: str, database_url: str, listener: socket.socket) -> None:
-    async with Database(database_url, max_connections=_CONNECTIONS, timeout_s=_QUERY_S) as database:
-        app = application(settings, kafka_url, database)
+    async with (
+        Database(database_url, max_connections=_CONNECTIONS, timeout_s=_QUERY_S) as database,
+        open_assistant(settings, HistoryReader(database)) as assistant,
+    ):
+        app = application(settings, kafka_url, database, assistant)
         config = uvicorn.Config(
             app,
             log_config=None,

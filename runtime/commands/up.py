@@ -16,7 +16,7 @@ from rich.live import Live
 from rich.table import Table
 
 from contracts import records as r
-from contracts.errors import Unavailable
+from contracts.errors import ConfigurationError, Unavailable
 from runtime.connect import announced
 from runtime.demo import demo_assets
 from runtime.registry import codec_for
@@ -38,18 +38,25 @@ def up(
     timeout: Annotated[float, typer.Option(help="Seconds that --until-alarm waits at most.")] = 180.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the outcome as one JSON object, last.")] = False,
     speed: Annotated[str, typer.Option(help="Speed of the simulated machines: 1 is real time, or max.")] = "1",
+    without: Annotated[
+        list[str] | None, typer.Option(metavar="PART", help="Leave a part out; search is the one that can be.")
+    ] = None,
 ) -> None:
     r"""Start everything, stream the default scenario, show what is found; Ctrl-C stops it.
 
     What FAULTLINE_KAFKA_URL or FAULTLINE_DATABASE_URL point to is used; what they don't is started on loopback, with
     its data in .faultline. Two pumps stream in; P-101 develops an outer-race fault, and an alarm with its reason goes
     to the topic `alarms`, to a signed webhook, into the database and to the API. The next start goes on from there.
+    OpenSearch, for the assistant's documents, starts beside all that; without it the assistant knows live conditions.
 
     \b
         ./faultline up
+        ./faultline up --without search
         ./faultline up --until-alarm --timeout 180 --json
     """
-    run = _Run(Console(stderr=as_json, highlight=False))
+    if set(without or ()) - {"search"}:
+        raise ConfigurationError(f"--without {', '.join(without or ())}: search is the one part that can be left out")
+    run = _Run(Console(stderr=as_json, highlight=False), search=not without)
     signal.signal(signal.SIGTERM, run.ask_to_stop)
     signal.signal(signal.SIGINT, run.ask_to_stop)
     outcome = run.go(timeout if until_alarm else None, speed)
@@ -79,6 +86,7 @@ class _Run:
     """One run of ``up``: what it shows and when it stops."""
 
     console: Console
+    search: bool = True
     startup_s: float = 0.0
     alarm: FirstAlarm | None = None
     _newest: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -95,7 +103,7 @@ class _Run:
         """Start, watch, stop; return whether the first alarm was seen everywhere."""
         began_s = time.monotonic()
         settings = load_settings()
-        stack = Stack(settings, self._report)
+        stack = Stack(settings, self._report, self.search)
         with ExitStack() as cleanup:
             cleanup.callback(stack.stop)
             stack.start(*demo_assets())

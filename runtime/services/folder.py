@@ -11,6 +11,7 @@ import json
 import os
 import secrets
 import socket
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -62,6 +63,7 @@ class ProjectFolder:
         self.path = path.absolute()
         self._lock: IO[str] | None = None
         self._given: dict[str, int] = {}
+        self._choosing = threading.Lock()
 
     @property
     def run(self) -> Path:
@@ -114,6 +116,10 @@ class ProjectFolder:
         ConfigurationError
             No free port was found.
         """
+        with self._choosing:  # services are prepared side by side
+            return self._port(name)
+
+    def _port(self, name: str) -> int:
         if name in self._given:
             return self._given[name]
         ports = self.ports()
