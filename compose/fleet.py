@@ -3,6 +3,7 @@
 from typing import Final
 
 from grafana_foundation_sdk.builders import dashboard, table
+from grafana_foundation_sdk.models import common as look
 from grafana_foundation_sdk.models import dashboard as model
 
 from compose.panels import ZONE_NUMBER, annotation, choice, figure, limits_dashed, page, rows, series, slot, zones
@@ -124,6 +125,8 @@ def fleet() -> dashboard.Dashboard:
         .with_panel(
             limits_dashed(
                 series("New alarms per 10 min", "More than 10 are a flood (ISA-18.2).", "1", _ALARM_RATE, _FLOOD)
+                .draw_style(look.GraphDrawStyle.BARS)
+                .fill_opacity(60)
             )
         )
         .with_panel(rows("Gaps", "Samples that never came, in the time shown.", _GAPS, width=12))

@@ -68,7 +68,7 @@ class Sql(Dataquery, Builder[Dataquery]):
             "editorMode": "code",
             "format": self.form,
             "rawQuery": True,
-            "rawSql": self.text,
+            "rawSql": self.text.strip(),
         }
 
 
@@ -103,6 +103,7 @@ def limits_dashed(panel: timeseries.Panel) -> timeseries.Panel:
     """Draw the series whose names begin with ``limit`` as dashed red lines."""
     properties = [
         model.DynamicConfigValue("color", {"mode": "fixed", "fixedColor": "red"}),
+        model.DynamicConfigValue("custom.drawStyle", "line"),
         model.DynamicConfigValue("custom.lineStyle", {"fill": "dash", "dash": [8, 6]}),
         model.DynamicConfigValue("custom.spanNulls", value=True),  # two points make a limit
         model.DynamicConfigValue("custom.showPoints", "never"),
@@ -111,7 +112,7 @@ def limits_dashed(panel: timeseries.Panel) -> timeseries.Panel:
 
 
 def figure(title: str, description: str, unit: str, query: str, *, bad_from: float | None = None) -> stat.Panel:
-    """Return one number; red from `bad_from` on."""
+    """Return one value; a number is red from `bad_from` on, a zone has its colour."""
     steps = [model.Threshold(value=None, color="green" if bad_from is not None else "text")]
     if bad_from is not None:
         steps.append(model.Threshold(value=bad_from, color="red"))
@@ -126,6 +127,7 @@ def figure(title: str, description: str, unit: str, query: str, *, bad_from: flo
         .no_value("–")
         .graph_mode(look.BigValueGraphMode.NONE)
         .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).fields("/.*/"))
+        .mappings([_letters()])
         .thresholds(dashboard.ThresholdsConfig().mode(model.ThresholdsMode.ABSOLUTE).steps(steps))
         .with_target(Sql(query, "table"))
     )
@@ -182,8 +184,8 @@ def choice(name: str, label: str, query: str, *, several: bool, hidden: bool = F
         dashboard.QueryVariable(name)
         .label(label)
         .datasource(_DATASOURCE)
-        .query(query)
-        .definition(query)
+        .query(query.strip())
+        .definition(query.strip())
         .refresh(refresh)
         .sort(model.VariableSort.DISABLED)
         .multi(several)
