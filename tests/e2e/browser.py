@@ -90,8 +90,10 @@ class Browser:
         )
         self.call("Emulation.setTouchEmulationEnabled", enabled=phone)
 
-    def scheme(self, name: str) -> None:
-        self.call("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": name}])
+    def prefer(self, **features: str) -> None:
+        """Set what the visitor prefers, such as ``color_scheme="dark"``."""
+        named = [{"name": f"prefers-{name.replace('_', '-')}", "value": value} for name, value in features.items()]
+        self.call("Emulation.setEmulatedMedia", features=named)
 
     def ask(self, expression: str) -> Any:
         """Return the value of a JavaScript expression; promises are awaited."""
@@ -115,9 +117,9 @@ class Browser:
         """Click in the middle of the first thing that `selector` finds; it must be what lies there."""
         x, y, hit = self.ask(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
-            " e.scrollIntoView({block: 'center', behavior: 'instant'}); const b = e.getBoundingClientRect();"
+            " e.scrollIntoView({block: 'center', behavior: 'instant'}); const b = e.getClientRects()[0];"
             " const x = b.x + b.width / 2, y = b.y + b.height / 2, at = document.elementFromPoint(x, y);"
-            " return [x, y, at !== null && (e.contains(at) || at.contains(e))]; })()"
+            " return [x, y, e.contains(at)]; })()"
         )
         assert hit, f"{selector} is covered by something else"
         for kind in ("mousePressed", "mouseReleased"):

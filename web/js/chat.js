@@ -65,27 +65,35 @@ export class Chat {
     const first = this.#numbered + 1;
     this.#numbered += citations.length;
     const sources = citations.map((citation, i) => source(citation, first + i, i + 1));
-    const paragraphs = answer.split(/\n+/).filter((line) => line.trim() !== "").map((line) => h("p", {}, line));
+    const lines = answer.split(/\n+/).filter((line) => line.trim() !== "");
+    const paragraphs = lines.map((line) => h("p", {}, ...withReferences(line, sources)));
     const said = h("div", { class: abstained ? "abstained" : "text" }, ...paragraphs);
     if (sources.length === 0) return [said];
-    return [said, h("p", { class: "sources-title" }, "Sources"), h("ol", { class: "sources" }, ...sources)];
+    return [said, h("p", { class: "sources-title" }, "Sources"), h("ol", { class: "sources" }, ...sources.map((one) => one.item))];
   }
+}
+
+/** A line of an answer in which `[1]` is a link to the first source. */
+function withReferences(line, sources) {
+  return line.split(/(\[\d+\])/).map((piece) => {
+    const cited = /^\[\d+\]$/.test(piece) ? sources[Number(piece.slice(1, -1)) - 1] : undefined;
+    if (cited === undefined) return piece;
+    return h("a", { class: "reference", href: cited.href, "aria-label": `Source ${piece}`, on: { click: cited.open } }, piece);
+  });
 }
 
 /** A source: a link that opens the passage that was cited, word for word. */
 function source({ document: name, span, quote }, id, shown) {
-  const passage = h("blockquote", { id: `source-${id}`, hidden: true }, quote);
-  const link = h("a", {
-    href: `#source-${id}`,
-    "aria-expanded": "false",
-    "aria-controls": `source-${id}`,
-    on: {
-      click: (event) => {
-        event.preventDefault();
-        passage.hidden = !passage.hidden;
-        link.setAttribute("aria-expanded", String(!passage.hidden));
-      },
-    },
-  }, `${shown}. ${name}${span ? `, ${span}` : ""}`);
-  return h("li", {}, link, passage);
+  const href = `#source-${id}`;
+  const passage = h("blockquote", { id: href.slice(1), hidden: true }, quote);
+  const turn = (event, opened) => {
+    event.preventDefault();
+    passage.hidden = !opened;
+    link.setAttribute("aria-expanded", String(opened));
+    if (opened) passage.scrollIntoView({ block: "nearest" });
+  };
+  const attributes = { href, "aria-expanded": "false", "aria-controls": passage.id };
+  const link = h("a", { ...attributes, on: { click: (event) => turn(event, passage.hidden) } },
+    `${shown}. ${name}${span ? `, ${span}` : ""}`);
+  return { href, item: h("li", {}, link, passage), open: (event) => turn(event, true) };
 }

@@ -3,7 +3,7 @@
 const LOCALE = document.documentElement.lang;
 const CLOCK = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 const DAY = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short" });
-const RELATIVE = new Intl.RelativeTimeFormat(LOCALE, { numeric: "auto", style: "short" });
+const RELATIVE = new Intl.RelativeTimeFormat(LOCALE, { numeric: "auto", style: "narrow" });
 
 const FAULTS = {
   outer_race: "Outer-race fault",

@@ -3,7 +3,8 @@
 import { arrange, h, s } from "../dom.js";
 import { SCALES, bandPath, linePath, nearest } from "./scale.js";
 
-const MARGIN = { top: 22, right: 12, bottom: 26, left: 46 };
+const MARGIN = { top: 10, right: 12, bottom: 26, left: 46 };
+const LABELS_PX = 14;
 const MARKER_REACH_PX = 14;
 const HALF_LETTER_PX = 4;
 
@@ -51,8 +52,9 @@ export class Chart {
     const { height } = this.#options;
     const inner = { right: width - MARGIN.right, bottom: height - MARGIN.bottom };
     const x = SCALES[this.#options.x](this.#data.x, [MARGIN.left, inner.right]);
-    const y = SCALES[this.#options.y](this.#data.y, [inner.bottom, MARGIN.top]);
-    this.#scales = { x, y, inner };
+    const top = MARGIN.top + (this.#data.markers ? LABELS_PX : 0);
+    const y = SCALES[this.#options.y](this.#data.y, [inner.bottom, top]);
+    this.#scales = { x, y, top, bottom: inner.bottom };
     this.#drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
     this.#drawing.setAttribute("height", height);
     arrange(this.#drawing, [
@@ -84,7 +86,7 @@ export class Chart {
     const { series = [], area = null, limits = [] } = this.#data;
     const drawn = limits.flatMap((limit) => [
       s("line", { class: "plot-limit", x1: MARGIN.left, x2: inner.right, y1: y(limit.y), y2: y(limit.y) }),
-      s("text", { class: "plot-limit-text", x: inner.right, y: y(limit.y) - 5 }, limit.text),
+      s("text", { class: "plot-limit-text", x: MARGIN.left + 4, y: y(limit.y) - 5 }, limit.text),
     ]);
     if (area) drawn.push(s("path", { class: "plot-area", d: bandPath(area.x, area.low, area.high, x, y) }));
     for (const line of series) {
@@ -99,8 +101,8 @@ export class Chart {
     return inside.map((marker) => {
       const at = x(marker.x);
       const group = s("g", { class: `plot-marker ${marker.look}`, "data-marker": marker.key });
-      group.append(s("line", { x1: at, x2: at, y1: MARGIN.top - 4, y2: inner.bottom }));
-      if (labelled.has(marker)) group.append(s("text", { x: at, y: MARGIN.top - 9 }, marker.text));
+      group.append(s("line", { x1: at, x2: at, y1: MARGIN.top + LABELS_PX - 6, y2: inner.bottom }));
+      if (labelled.has(marker)) group.append(s("text", { x: at, y: MARGIN.top + LABELS_PX - 11 }, marker.text));
       return group;
     });
   }
@@ -137,7 +139,7 @@ export class Chart {
     this.#cursor.toggleAttribute("hidden", this.#at === null);
     if (this.#at === null || this.#scales === null) return;
     const at = this.#scales.x(this.#at);
-    const ends = { x1: at, x2: at, y1: MARGIN.top, y2: this.#scales.inner.bottom };
+    const ends = { x1: at, x2: at, y1: this.#scales.top, y2: this.#scales.bottom };
     for (const [name, end] of Object.entries(ends)) this.#cursor.setAttribute(name, end);
   }
 }
