@@ -85,7 +85,7 @@ def pin_process(pid: int, cores: frozenset[int]) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """CPU time of a process (s) in total and by thread name, and its resident memory (MiB)."""
+    """CPU time of a process (s) in total and by thread (``main`` or its name), and its resident memory (MiB)."""
 
     cpu_s: float
     threads_s: dict[str, float]
@@ -105,6 +105,7 @@ class Usage:
         for task in (process / "task").iterdir():
             try:
                 name, cpu_s = _stat(task / "stat")
+                name = "main" if task.name == process.name else name
             except (FileNotFoundError, ProcessLookupError):  # a thread that has just ended
                 continue
             threads_s[name] = threads_s.get(name, 0.0) + cpu_s

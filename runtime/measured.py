@@ -73,11 +73,14 @@ class MeasuredStack:
         """Return what the worker has used so far."""
         return Usage.of(0 if self._worker is None else self._worker.pid)
 
-    def trouble(self) -> str | None:
-        """Return the worker's last words if it has ended."""
-        if self._worker is None or self._worker.returncode is None:
-            return None
-        return f"it ended with {self._worker.returncode}; {self._worker.last_words()}"
+    @property
+    def ended(self) -> bool:
+        """Whether the worker has ended by itself."""
+        return self._worker is not None and self._worker.returncode is not None
+
+    def last_words(self) -> str:
+        """Return the end of the worker's log."""
+        return "" if self._worker is None else self._worker.last_words()
 
 
 @contextmanager

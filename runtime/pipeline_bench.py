@@ -206,10 +206,10 @@ def _throughput(plan: Plan, stack: MeasuredStack, measurement: Measurement, say:
         stack.start_worker()
         deadline_s = time.monotonic() + _THROUGHPUT_LIMIT_S
         while len(marks) < 2:
-            trouble = stack.trouble()
-            if trouble is not None or time.monotonic() > deadline_s:
-                arrived = len(subscriber.arrived())
-                raise Unavailable("worker", trouble or f"{arrived} of {expected} assessments in the time allowed")
+            if stack.ended or time.monotonic() > deadline_s:
+                topics = [arrival.topic for arrival in subscriber.arrived()]
+                counts = f"{topics.count(ASSESSMENTS)} of {expected} assessments and {topics.count(ALARMS)} alarms"
+                raise Unavailable("worker", f"{counts} have arrived; {stack.last_words()}")
             time.sleep(_WAIT_S)
     (_, began_ns, before), (_, ended_ns, after) = marks
     measurement.assessments = expected
@@ -229,7 +229,6 @@ def _latency(plan: Plan, stack: MeasuredStack, measurement: Measurement, say: Sa
         measurement.late_s = generator.pace(plant, plan.latency_s)
         measurement.real_time_usage = stack.usage().since(before)
         time.sleep(_SETTLE_S)
-        trouble = stack.trouble()
-        if trouble is not None:
-            raise Unavailable("worker", trouble)
+        if stack.ended:
+            raise Unavailable("worker", f"it has ended; {stack.last_words()}")
         measurement.latencies_ms = dict(latencies_ms(subscriber.arrived(), codec, plant))
