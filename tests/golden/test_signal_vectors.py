@@ -124,8 +124,8 @@ def test_vector_9_echo_in_the_cepstrum() -> None:
     echoed = x + 0.4 * np.roll(x, 400)
     change = spectrum.real_cepstrum(echoed[np.newaxis])[0] - spectrum.real_cepstrum(x[np.newaxis])[0]
     # ln(1 + a·e^-jwd) is the series a·e^-jwd - a²/2·e^-2jwd; half of each term lies at either sign of the delay
-    assert change[400] == pytest.approx(0.2, abs=1e-3)
-    assert change[800] == pytest.approx(-0.04, abs=1e-3)
+    assert change[400] == pytest.approx(0.2, abs=1e-9)
+    assert change[800] == pytest.approx(-0.04, abs=1e-9)
 
 
 def test_vector_13_vector_change() -> None:

@@ -1,0 +1,210 @@
+"""Rules for faults of shafts, alignment and flow: a table of conditions, judged on the facts of ``machine_facts``.
+
+A rule fires when all its conditions hold. Its hints are conditions that make it surer where they hold and less sure
+where they don't; a missing fact does neither. Each rule says what would confirm it and what it excludes: the more
+special of two rules silences the more general. A rule is evidence and a confidence, never a certainty.
+
+ISO 13373-3:2015, annexes; R. B. Randall, "Vibration-based Condition Monitoring" (2011), chapter 2.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from contracts.records import Evidence
+
+#: Below this velocity (boundary B/C of group 2 on rigid support) nobody balances or aligns a machine, mm/s rms.
+_WORTH_MM_S: Final = 2.8
+_BASE_CONFIDENCE: Final = 0.55
+_HINT: Final = 0.12
+_BOUNDS: Final = (0.3, 0.9)
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A fact that must lie between two bounds; ``text`` says what that means."""
+
+    fact: str
+    low: float
+    high: float
+    unit: str
+    text: str
+
+    def holds(self, facts: Mapping[str, float]) -> bool | None:
+        """Return whether the fact lies within the bounds; null where it is missing."""
+        value = facts.get(self.fact)
+        return None if value is None else self.low <= value <= self.high
+
+    def evidence(self, facts: Mapping[str, float]) -> Evidence:
+        """Return the fact with the bound it was held against."""
+        value = facts[self.fact]
+        limit = self.low if math.isfinite(self.low) else self.high
+        return Evidence(
+            name=self.fact,
+            value=round(value, 4),
+            unit=self.unit,
+            limit=limit,
+            frequency_hz=None,
+            text=f"{self.text}: {value:.3g}{'' if self.unit == '1' else ' ' + self.unit}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One fault: what it needs, what makes it surer, what would confirm it, which faults it excludes."""
+
+    fault: str
+    needs: tuple[Condition, ...]
+    hints: tuple[Condition, ...]
+    confirm: str
+    excludes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault that the facts speak for."""
+
+    fault: str
+    confidence: float
+    evidence: tuple[Evidence, ...]
+    confirm: str
+    excludes: tuple[str, ...]
+
+
+def _at_least(fact: str, low: float, unit: str, text: str) -> Condition:
+    return Condition(fact, low, math.inf, unit, text)
+
+
+def _at_most(fact: str, high: float, unit: str, text: str) -> Condition:
+    return Condition(fact, -math.inf, high, unit, text)
+
+
+_SHAKES: Final = _at_least("radial_mm_s", _WORTH_MM_S, "mm/s", "overall radial velocity")
+_AXIAL_SHAKES: Final = _at_least("axial_mm_s", _WORTH_MM_S, "mm/s", "overall axial velocity")
+_LITTLE_AXIAL: Final = _at_most("axial_over_radial", 0.5, "1", "axial over radial 1x")
+_MUCH_AXIAL: Final = _at_least("axial_over_radial", 0.5, "1", "axial over radial 1x")
+
+RULES: Final = (
+    Rule(
+        "unbalance",
+        (_SHAKES, _at_least("share_1x", 0.8, "1", "share of 1x in the radial velocity")),
+        (Condition("phase_h_v_deg", 60.0, 120.0, "deg", "phase between horizontal and vertical"), _LITTLE_AXIAL),
+        "a run-down (1x falls with the square of the speed) or a trial weight",
+    ),
+    Rule(
+        "misalignment",
+        (
+            _SHAKES,
+            _at_least("ratio_2x_1x", 0.5, "1", "2x over 1x, radial"),
+            _at_least("share_1x_2x", 0.7, "1", "share of 1x and 2x in the radial velocity"),
+            _at_most("harmonics", 3.0, "1", "harmonics of the shaft"),
+        ),
+        (_MUCH_AXIAL, Condition("phase_axial_deg", 150.0, 180.0, "deg", "axial phase across the coupling")),
+        "the alignment measured at operating temperature",
+        ("unbalance",),
+    ),
+    Rule(
+        "angular_misalignment",
+        (
+            _AXIAL_SHAKES,
+            _MUCH_AXIAL,
+            Condition("phase_axial_deg", 150.0, 180.0, "deg", "axial phase across the coupling"),
+        ),
+        (_at_least("axial_2x_mm_s", 1.0, "mm/s", "axial 2x"),),
+        "the alignment measured at operating temperature; a bent shaft shows the same end to end on one machine",
+        ("unbalance", "misalignment"),
+    ),
+    Rule(
+        "looseness",
+        (_SHAKES, _at_least("harmonics", 4.0, "1", "harmonics of the shaft")),
+        (_at_least("share_half", 0.05, "1", "share of 1/2x in the radial velocity"),),
+        "the phase across each joint from base to bearing cap, and the torque of the bolts",
+        ("unbalance", "misalignment"),
+    ),
+    Rule(
+        "rub",
+        (
+            _SHAKES,
+            _at_least("share_half", 0.2, "1", "share of 1/2x in the radial velocity"),
+            _at_least("share_third", 0.1, "1", "share of 1/3x in the radial velocity"),
+        ),
+        (),
+        "the orbit, and a start from cold",
+        ("looseness",),
+    ),
+    Rule(
+        "oil_whirl",
+        (
+            _SHAKES,
+            _at_least("share_whirl", 0.4, "1", "share of 0.38x to 0.48x in the radial velocity"),
+            _at_most("share_half", 0.2, "1", "share of 1/2x in the radial velocity"),
+        ),
+        (),
+        "a change of the oil's temperature or of the load",
+        ("rub", "looseness"),
+    ),
+    Rule(
+        "cavitation",
+        (
+            _at_least("high_rise_db", 6.0, "dB", "rise above 2 kHz over the healthy machine"),
+            _at_least("high_flatness", 0.3, "1", "flatness of the spectrum above 2 kHz (white noise 0.56)"),
+        ),
+        (_at_most("radial_mm_s", _WORTH_MM_S, "mm/s", "overall radial velocity"),),
+        "more suction head, or less flow: the noise goes; no fault frequency of a bearing may stand",
+    ),
+    Rule(
+        "blade_pass",
+        (_SHAKES, _at_least("share_blade", 0.5, "1", "share of blade pass in the radial velocity")),
+        (),
+        "the operating point: far from the best efficiency it rises; then the gap at the tongue",
+        ("unbalance",),
+    ),
+    Rule(
+        "electrical",
+        (_SHAKES, _at_least("share_2line", 0.5, "1", "share of twice the line frequency in the radial velocity")),
+        (),
+        "power-off: it is gone at once",
+        ("unbalance", "misalignment"),
+    ),
+)
+
+
+def judge(facts: Mapping[str, float], rules: tuple[Rule, ...] = RULES) -> tuple[Finding, ...]:
+    """Return the faults that the facts speak for, surest first.
+
+    Parameters
+    ----------
+    facts : mapping of str to float
+        As ``machine_facts.measure`` returns them.
+    rules : tuple of Rule
+        The table.
+
+    Returns
+    -------
+    findings : tuple of Finding
+        Without those that another finding excludes.
+
+    Examples
+    --------
+    >>> found = judge({"radial_mm_s": 5.0, "share_1x": 0.95, "phase_h_v_deg": 92.0})
+    >>> [(finding.fault, finding.confidence) for finding in found]
+    [('unbalance', 0.67)]
+    """
+    fired = [rule for rule in rules if all(condition.holds(facts) for condition in rule.needs)]
+    silenced = {fault for rule in fired for fault in rule.excludes}
+    findings = [_finding(rule, facts) for rule in fired if rule.fault not in silenced]
+    return tuple(sorted(findings, key=lambda finding: finding.confidence, reverse=True))
+
+
+def _finding(rule: Rule, facts: Mapping[str, float]) -> Finding:
+    known = [(hint, hint.holds(facts)) for hint in rule.hints]
+    confidence = _BASE_CONFIDENCE + sum(_HINT if holds else -_HINT for _, holds in known if holds is not None)
+    holding = [*rule.needs, *(hint for hint, holds in known if holds)]
+    return Finding(
+        rule.fault,
+        round(min(max(confidence, _BOUNDS[0]), _BOUNDS[1]), 3),
+        tuple(condition.evidence(facts) for condition in holding),
+        rule.confirm,
+        rule.excludes,
+    )
