@@ -117,11 +117,12 @@ class Browser:
         """Click in the middle of the first thing that `selector` finds; it must be what lies there."""
         x, y, hit = self.ask(
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
+            " if (!e?.checkVisibility()) return [0, 0, false];"
             " e.scrollIntoView({block: 'center', behavior: 'instant'}); const b = e.getClientRects()[0];"
-            " const x = b.x + b.width / 2, y = b.y + b.height / 2, at = document.elementFromPoint(x, y);"
-            " return [x, y, e.contains(at)]; })()"
+            " const x = b.x + b.width / 2, y = b.y + b.height / 2;"
+            " return [x, y, e.contains(document.elementFromPoint(x, y))]; })()"
         )
-        assert hit, f"{selector} is covered by something else"
+        assert hit, f"{selector} isn't to be seen, or is covered by something else"
         for kind in ("mousePressed", "mouseReleased"):
             self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 

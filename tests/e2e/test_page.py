@@ -213,6 +213,7 @@ def check_phone(page: Browser) -> None:
     assert page.ask("document.documentElement.scrollWidth") == PHONE_WIDTH
     if os.environ.get("FAULTLINE_SCREENSHOT"):
         page.click("a.back")
+        wait_for("the list", lambda: page.texts("#fleet-title"))
         page.click("[data-asset='P-101'] a")
         wait_for("the asset", lambda: page.texts(".head-title") == ["Boiler feed pump A"])
         picture(page, "page-phone.png")

@@ -8,7 +8,7 @@ import { activity, complaint, zoneBadge } from "./fleet.js";
 import { Spectra } from "./spectra.js";
 import { STANDING, byUrgency } from "./store.js";
 import { Trend } from "./trend.js";
-import { zoneMeaning } from "./words.js";
+import { words, zoneMeaning } from "./words.js";
 
 const DEFAULT_LIMIT_DB = 10;
 
@@ -97,7 +97,7 @@ export class AssetView {
     this.#head.channels.replaceChildren(...found.map(({ channel, point }) => h("option", {
       value: channel.channel_id,
       selected: point.point_id === loud,
-    }, `${point.location}, ${point.direction.replaceAll("_", " ")}${point.bearing ? ` (bearing ${point.bearing})` : ""}`)));
+    }, `${words(point.location)}, ${words(point.direction).toLowerCase()}${point.bearing ? ` (bearing ${point.bearing})` : ""}`)));
     this.#head.channels.closest("label").hidden = found.length === 0;
   }
 
