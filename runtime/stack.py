@@ -34,6 +34,8 @@ _KEY_BYTES: Final = 32
 _DEMO_ENDPOINT: Final = "local-receiver"
 _DOCUMENTS: Final = PROJECT / "docs" / "demo"
 _PROBE_S: Final = 1.0
+#: A worker compiles its kernels the first time, on a machine that may be busy.
+_START_S: Final = 180.0
 
 Report = Callable[[ServiceStatus], None]
 
@@ -192,6 +194,7 @@ class Stack:
             ready=ready,
             cwd=PROJECT,
             environment=environment,
+            start_deadline_s=_START_S,
             stop_deadline_s=stop_s,
         )
 

@@ -103,6 +103,7 @@ class Rig:
             ready=ready.exists,
             cwd=PROJECT,
             environment=environment,
+            start_deadline_s=180.0,
             stop_deadline_s=30.0,
         )
 
