@@ -33,7 +33,7 @@ bench: ## measure the features and the whole pipeline, bounded
 
 faults: ## a load while faults strike, with an account of every record (SHORT=1: one minute, six faults)
 	@$(SET_UP)
-	$(PYTHON) -m loadtests.ledger $(if $(SHORT),--short)
+	$(PYTHON) -m tests.faults.ledger $(if $(SHORT),--short)
 
 clean: ## remove data, caches and environments of this checkout
 	@set -e; if [ -f .faultline/outside ]; then \

@@ -14,7 +14,7 @@ pytestmark = pytest.mark.services
 def test_nothing_is_lost_doubled_or_different_whatever_strikes() -> None:
     """SIGKILL, SIGSTOP beyond the session, a lost COMMIT answer, the broker killed and paused, the database away."""
     outcome = subprocess.run(
-        [sys.executable, "-m", "loadtests.ledger", "--short"],
+        [sys.executable, "-m", "tests.faults.ledger", "--short"],
         cwd=PROJECT,
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""Run the ledger test: ``python -m loadtests.ledger [--short] [--seed N]``."""
+"""Run the ledger test: ``python -m tests.faults.ledger [--short] [--seed N]``."""
 
 import argparse
 import asyncio
@@ -12,11 +12,11 @@ import time
 from pathlib import Path
 from typing import Final
 
-from loadtests.ledger.audit import await_drained, settle
-from loadtests.ledger.faults import FAULTS
-from loadtests.ledger.load import SITE, assets, sendings
-from loadtests.ledger.rig import Ledger, Rig
 from runtime.services.places import outside_of
+from tests.faults.ledger.audit import await_drained, settle
+from tests.faults.ledger.faults import FAULTS
+from tests.faults.ledger.load import SITE, assets, sendings
+from tests.faults.ledger.rig import Ledger, Rig
 
 _ASSETS: Final = 6
 _SHORT: Final = (60.0, 6)
@@ -45,7 +45,7 @@ def main() -> int:
 
 
 def _run(folder: Path, seconds: float, n_faults: int, seed: int) -> int:
-    chance = random.Random(seed)  # noqa: S311 -- a test load, no secret
+    chance = random.Random(seed)
     rig = Rig(folder, _say)
     ledger = Ledger()
     try:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from loadtests.ledger.rig import WORKERS, Rig
+from tests.faults.ledger.rig import WORKERS, Rig
 
 #: Longer than the consumers' session time-out of 10 s: a frozen worker wakes up as a stale owner.
 FREEZE_S: Final = 14.0

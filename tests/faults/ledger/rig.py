@@ -19,13 +19,13 @@ from adapters.timescale import AssetRegistry, Database, migrate
 from contracts import topics
 from contracts.assets import AssetConfiguration, Site
 from contracts.codec import BundledSchemas, Codec
-from loadtests.ledger.load import Sending
-from loadtests.ledger.proxy import CuttingProxy
 from runtime.activate import activate
 from runtime.clock import SystemClock
 from runtime.services.local import LocalServices, ServiceStatus, Urls
 from runtime.services.processes import ChildProcess, ProcessSpec
 from runtime.settings import PROJECT, Settings, child_environment
+from tests.faults.ledger.load import Sending
+from tests.faults.ledger.proxy import CuttingProxy
 
 PARTITIONS: Final = 4
 WORKERS: Final = ("worker-1", "worker-2")

@@ -82,7 +82,7 @@ def _asset(asset_id: str) -> AssetConfiguration:
 
 def sendings(codec: Codec, count: int, seconds: float, seed: int, start_ns: int) -> list[Sending]:
     """Return everything to send, in the order of sending."""
-    chance = random.Random(seed)  # noqa: S311 -- a test load, no secret
+    chance = random.Random(seed)
     made = [
         sending
         for number, asset in enumerate(assets(count))

@@ -15,9 +15,9 @@ from contracts import records as r
 from contracts import topics
 from contracts.codec import Codec
 from contracts.errors import BadRecord
-from loadtests.ledger.rig import Ledger, digest
 from runtime.comparison import compare_with_log
 from runtime.services.local import Urls
+from tests.faults.ledger.rig import Ledger, digest
 
 _POLL_S: Final = 0.5
 

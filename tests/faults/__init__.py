@@ -1,0 +1,1 @@
+"""Faults that the product survives, with an oracle outside of it."""
