@@ -15,7 +15,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from contracts.errors import ConfigurationError, FaultlineError
 
-# The module of each command has its name; so has the function (or Typer application) in it.
+# The module of each command has its name (with _ for -); so has the function (or Typer application) in it.
 COMMANDS: Final[dict[str, str]] = {
     "up": "Start everything, stream a source, show what is found; Ctrl-C stops it.",
     "play": "Stream recordings from a folder through the same path as live signals.",
@@ -24,6 +24,7 @@ COMMANDS: Final[dict[str, str]] = {
     "assets": "Import, list or show sites and assets.",
     "prepare": "Bring database schema and topics of the environment's services up to date.",
     "recompute": "Compute the history of the log again and compare it with the database.",
+    "dead-letters": "List refused records, show one, put them back once their cause is mended.",
     "worker": "Run one stream worker against the services of the environment.",
     "api": "Serve the API against the services of the environment.",
     "notify": "Deliver alarms to webhooks, signed and with retries.",
@@ -54,14 +55,15 @@ def load_command(name: str) -> Any:
     ConfigurationError
         This build doesn't have the command.
     """
-    module_name = f"runtime.commands.{name}"
+    attribute = name.replace("-", "_")
+    module_name = f"runtime.commands.{attribute}"
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name != module_name:
             raise
         raise ConfigurationError(f"this build has no command {name!r}") from None
-    target: typer.Typer | Callable[..., Any] = getattr(module, name)
+    target: typer.Typer | Callable[..., Any] = getattr(module, attribute)
     if not isinstance(target, typer.Typer):
         single = typer.Typer(add_completion=False)
         single.command(name)(target)

@@ -6,6 +6,6 @@ order (one key, idempotent producer, the Java client's partitioner), and no call
 
 from adapters.kafka.read import LogRecord, read_log
 from adapters.kafka.topics import ensure_topics, wait_for_broker
-from adapters.kafka.write import KafkaCommandLog, KafkaSink
+from adapters.kafka.write import KafkaCommandLog, KafkaReturn, KafkaSink
 
-__all__ = ["KafkaCommandLog", "KafkaSink", "LogRecord", "ensure_topics", "read_log", "wait_for_broker"]
+__all__ = ["KafkaCommandLog", "KafkaReturn", "KafkaSink", "LogRecord", "ensure_topics", "read_log", "wait_for_broker"]

@@ -36,10 +36,10 @@ class _Writer:
         self,
         topic: str,
         key: bytes | None,
-        value: bytes,
+        value: bytes | None,
         partition: int,
         done: Callable[[KafkaError | None], None],
-        headers: Sequence[tuple[str, bytes]] = (),
+        headers: Sequence[tuple[str, bytes | None]] = (),
     ) -> None:
         """Hand one record over; wait while the queue is full. `done` gets the outcome while somebody polls."""
         while True:
@@ -62,6 +62,21 @@ class _Writer:
             else:
                 self._producer.poll(0)
                 return
+
+    async def deliver(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int = -1,
+        headers: Sequence[tuple[str, bytes | None]] = (),
+    ) -> None:
+        """Return once the broker has acknowledged this one record; raise ``Unavailable`` if it wasn't in time."""
+        outcome: list[KafkaError | None] = []
+        await self.send(topic, key, value, partition, outcome.append, headers)
+        await self.serve_until(lambda: bool(outcome))
+        if outcome[0] is not None:
+            raise Unavailable("Kafka", f"{topic}: {outcome[0]}")
 
     async def serve_until(self, done: Callable[[], bool]) -> None:
         """Serve outcomes until `done`; of several that wait, one polls and the others look again."""
@@ -220,9 +235,37 @@ class KafkaCommandLog:
         Unavailable
             If it wasn't acknowledged in time; it may still be on the log, so repeat it under the same id.
         """
-        outcome: list[KafkaError | None] = []
-        value = self._codec.encode(CONDITIONS, command)
-        await self._writer.send(CONDITIONS, command.asset_id.encode(), value, -1, outcome.append)
-        await self._writer.serve_until(lambda: bool(outcome))
-        if outcome[0] is not None:
-            raise Unavailable("Kafka", f"{CONDITIONS}: {outcome[0]}")
+        await self._writer.deliver(CONDITIONS, command.asset_id.encode(), self._codec.encode(CONDITIONS, command))
+
+
+class KafkaReturn:
+    """Refused records back onto their topic, byte for byte, each acknowledged before it counts.
+
+    Parameters
+    ----------
+    bootstrap : str
+        ``host:port``, comma-separated.
+    timeout_s : float
+        After this long without an acknowledgement a record has failed.
+    """
+
+    def __init__(self, bootstrap: str, *, timeout_s: float = 10.0) -> None:
+        self._writer = _Writer(bootstrap, timeout_s, 8 * 1024 * 1024, 1_000, linger_ms=0.0)
+
+    async def put_back(self, letter: r.DeadLetter, headers: Sequence[tuple[str, bytes]]) -> None:
+        """Append the record to the partition it was refused on; return once the broker has acknowledged it.
+
+        Parameters
+        ----------
+        letter : DeadLetter
+            The refused record.
+        headers : sequence of (str, bytes)
+            Further headers, after its own.
+
+        Raises
+        ------
+        Unavailable
+            If it wasn't acknowledged in time; it may still be on the log.
+        """
+        all_headers = [*((header.name, header.value) for header in letter.headers), *headers]
+        await self._writer.deliver(letter.topic, letter.key, letter.value, letter.partition, all_headers)

@@ -3,11 +3,12 @@
 One `Database` (a connection pool) carries four small classes, each the whole of one port of ``contracts.ports``:
 `PartitionStore`, `AssetRegistry`, `HistoryReader`, `DeliveryQueue`. `migrate` brings the schema up to date.
 `canonical_rows`, `canonical_transitions` and `read_history` bring records and stored rows into one form in which they
-can be compared exactly.
+can be compared exactly. `DeadLetterMarks` remembers which refused records were put back.
 """
 
 from adapters.timescale.assets import AssetRegistry
 from adapters.timescale.database import Database
+from adapters.timescale.dead_letters import DeadLetterMarks
 from adapters.timescale.deliveries import DeliveryQueue
 from adapters.timescale.history import read_history
 from adapters.timescale.migrate import migrate
@@ -18,6 +19,7 @@ from adapters.timescale.rows import canonical_rows, canonical_transitions
 __all__ = [
     "AssetRegistry",
     "Database",
+    "DeadLetterMarks",
     "DeliveryQueue",
     "HistoryReader",
     "PartitionStore",

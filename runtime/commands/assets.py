@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import pwd
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -21,6 +19,7 @@ from contracts.assets import AssetConfiguration, ServiceEvent
 from contracts.errors import NotFound
 from runtime.activate import activate
 from runtime.clock import SystemClock
+from runtime.command_line import current_user
 from runtime.connect import connected
 from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
@@ -115,7 +114,7 @@ def show(
 async def _import(
     registry: AssetRegistry, kafka_url: str, found: AssetImport, settings: Settings
 ) -> tuple[list[str], list[str]]:
-    actor = _user()
+    actor = current_user()
     changed = await registry.import_assets(found.sites, found.assets, found.events, actor)
     await asyncio.to_thread(ensure_topics, kafka_url, settings.partitions)
     activated = await activate(registry, KafkaSink(kafka_url, codec_for(settings)), SystemClock(), actor)
@@ -137,11 +136,3 @@ def _with_registry(settings: Settings, work: Callable[[AssetRegistry, str], Awai
 def _plain(value: AssetConfiguration | ServiceEvent) -> dict[str, Any]:
     plain: dict[str, Any] = msgspec.to_builtins(value)
     return plain
-
-
-def _user() -> str:
-    """Return who runs this; a container's user may have a number only."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return f"uid {os.getuid()}"

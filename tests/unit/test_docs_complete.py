@@ -42,7 +42,7 @@ def test_lines_of_troubleshooting_are_printed_by_the_product() -> None:
 
 def test_commands_that_are_named_exist() -> None:
     for page in PAGES:
-        for command in re.findall(r"\./faultline ([a-z]+)", page.read_text(encoding="utf-8")):
+        for command in re.findall(r"\./faultline ([a-z-]+)", page.read_text(encoding="utf-8")):
             assert command in {*COMMANDS, "bootstrap"}, f"{page.name}: {command}"
 
 

@@ -1,0 +1,34 @@
+"""What several commands share: who runs them, and times as people write them."""
+
+import os
+import pwd
+
+from api.times import Instant
+from contracts.errors import ConfigurationError
+
+
+def current_user() -> str:
+    """Return who runs this; a container's user may have a number only."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
+
+
+def moment_ns(text: str) -> int:
+    """Return the UTC nanoseconds that a time on the command line names.
+
+    Raises
+    ------
+    ConfigurationError
+        The text isn't RFC 3339 with an offset, nor a number of nanoseconds.
+
+    Examples
+    --------
+    >>> moment_ns("2026-01-01T00:00:00Z")
+    1767225600000000000
+    """
+    try:
+        return Instant.parse(text).ns
+    except ValueError as error:
+        raise ConfigurationError(f"{text!r} is no time like 2026-01-31T08:00:00Z: {error}") from None
