@@ -113,6 +113,7 @@ class _Run:
             cleanup.callback(subscriber.close)
             self.startup_s = time.monotonic() - began_s
             self.console.print(f"everything is up after {self.startup_s:.1f} s; API at {stack.api_url}/v1")
+            self.console.print(f"live page at {stack.api_url}/")
             stack.start_source(speed)
             return self._watch(stack, None if timeout_s is None else began_s + timeout_s)
 
