@@ -42,6 +42,7 @@ def diagnose(
     support: Annotated[str | None, typer.Option(help="Support of ISO 20816-3: rigid or flexible.")] = None,
     full_scale: Annotated[float | None, typer.Option(help="Value of the largest integer WAV sample.")] = None,
     file_format: Annotated[str | None, typer.Option("--format", help="File format, by default by ending.")] = None,
+    report: Annotated[Path | None, typer.Option(help="Write a one-page report, .html or .png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Diagnose one recording: severity zone, fault-frequency table, verdict."""
@@ -56,6 +57,8 @@ def diagnose(
         machine_group,
         machine_support,
     )
+    if report is not None:
+        _write_report(report, recording, name, judged, graded)
     if as_json:
         print(json.dumps(_as_object(name, judged, graded)))
     else:
@@ -74,8 +77,7 @@ def _judge(
     recording: Recording, channel: str | None, geometry: BearingGeometry | None
 ) -> tuple[str, RecordingJudgement]:
     """Return the chosen channel with its judgement, or the channel where most stands out."""
-    if not isinstance(recording.signal, Waveform):
-        raise SignalError(f"{recording.name} holds slow readings, no waveform to diagnose")
+    waveform = _waveform_of(recording)
     names = [each.name for each in recording.channels]
     if channel is not None and channel not in names:
         raise ConfigurationError(f"no channel {channel!r} in {recording.name}; there are {', '.join(names)}")
@@ -89,8 +91,8 @@ def _judge(
         own = geometry or (geometry_of(each.bearing) if each.bearing else None)
         point = MeasurementPoint(point_id=each.name, location=each.name, direction="radial")
         judged = judge_recording(
-            recording.signal.samples[row] * factor,
-            recording.signal.sampling_rate_hz,
+            waveform.samples[row] * factor,
+            waveform.sampling_rate_hz,
             recording.speed_rpm,
             own,
             point,
@@ -98,6 +100,33 @@ def _judge(
         )
         judgements.append((each.name, judged))
     return max(judgements, key=lambda pair: pair[1].diagnosis.confidence if pair[1].diagnosis else 0.0)
+
+
+def _write_report(path: Path, recording: Recording, name: str, judged: RecordingJudgement, graded: Grade) -> None:
+    from runtime import report as page  # noqa: PLC0415 (drawing is loaded where it is asked for)
+
+    row = [channel.name for channel in recording.channels].index(name)
+    channel = recording.channels[row]
+    waveform = _waveform_of(recording)
+    page.write(
+        path,
+        page.Subject(
+            title=recording.name,
+            channel=name,
+            samples_g=waveform.samples[row] * np.float32(factor_to_canonical(channel.quantity, channel.unit)),
+            sampling_rate_hz=waveform.sampling_rate_hz,
+            speed_rpm=recording.speed_rpm,
+            judged=judged,
+            graded=graded,
+            verdict=_verdict(judged.diagnosis),
+        ),
+    )
+
+
+def _waveform_of(recording: Recording) -> Waveform:
+    if not isinstance(recording.signal, Waveform):
+        raise SignalError(f"{recording.name} holds slow readings, no waveform to diagnose")
+    return recording.signal
 
 
 def _as_object(name: str, judged: RecordingJudgement, graded: Grade) -> dict[str, Any]:

@@ -134,3 +134,37 @@ def test_wrong_options_are_named(tmp_path: Path, options: tuple[object, ...], me
     result = run(write(tmp_path, DE=faulty(3.58, 1.0)), *options)
     assert isinstance(result.exception, ConfigurationError)
     assert message in str(result.exception)
+
+
+@pytest.mark.parametrize("ending", ["html", "png"])
+def test_a_report_is_one_page_with_pictures(tmp_path: Path, ending: str) -> None:
+    pytest.importorskip("matplotlib", reason="reports need the dependency group report")
+    path = write(tmp_path, DE=faulty(bearing("6205").orders.bpfi, 2.0))
+    target = tmp_path / f"report.{ending}"
+    result = run(path, *GIVEN, "--report", target)
+    assert result.exit_code == 0, result.output
+    content = target.read_bytes()
+    if ending == "png":
+        assert content.startswith(b"\x89PNG")
+        assert len(content) > 50_000
+    else:
+        text = content.decode()
+        assert "inner-race fault" in text
+        assert "data:image/png;base64," in text
+        assert text.count("<tr>") == 5
+        assert "<script" not in text
+
+
+def test_a_report_escapes_what_it_is_given(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="reports need the dependency group report")
+    path = write(tmp_path, name="a<b>", DE=faulty(3.0, 1.0))
+    target = tmp_path / "report.html"
+    assert run(path, *GIVEN, "--report", target).exit_code == 0
+    assert "a&lt;b&gt;" in target.read_text(encoding="utf-8")
+
+
+def test_a_report_of_another_kind_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path, DE=faulty(3.0, 1.0))
+    result = run(path, *GIVEN, "--report", tmp_path / "report.pdf")
+    assert isinstance(result.exception, ConfigurationError)
+    assert not (tmp_path / "report.pdf").exists()
