@@ -30,8 +30,9 @@ SINK_LIMIT: Final = 5_000
 #: A checkpoint at least every so often, at most a twentieth of the time spent on them.
 CHECKPOINT_S: Final = 2.0
 CHECKPOINT_SHARE: Final = 0.05
-#: The event loop is given a turn after so long a stretch of computation.
-_STRETCH_S: Final = 0.05
+#: The event loop is given a turn after so long a stretch of computation: an alarm takes some dozens of turns, and must
+#: not take seconds while a backlog is worked off.
+_STRETCH_S: Final = 0.01
 
 
 @dataclass(slots=True)
