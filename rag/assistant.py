@@ -18,7 +18,7 @@ from contracts.ports import Embedder, HistoryReader, LanguageModel, Principal, S
 from rag import extract, generate
 from rag.guard import speaks_to_the_assistant
 from rag.live import LiveCondition, live_condition
-from rag.question import Question, asset_in, understand
+from rag.question import Question, asset_in, understand, without_name
 
 _PASSAGES: Final = 8
 _SOURCES: Final = 6
@@ -162,8 +162,8 @@ class DocumentAssistant:
         self, index: SearchIndex, who: Principal, question: Question, asset_id: str | None, live: LiveCondition | None
     ) -> tuple[list[Passage], list[Passage]]:
         """Return passages for the question, and for what to do about the standing alarms where that is asked."""
-        queries = [question.text]
-        if live is not None and question.wants_action:
+        queries = [without_name(question.text, asset_id)]
+        if live is not None and _asks_about_alarms(question):
             queries += [f"what to do: response to a {need} alarm" for need in live.needs[:_MOST_NEEDS]]
         vectors = await asyncio.to_thread(self._embedder.embed, queries)
         site_id = live.passage.scope.site_id if live is not None else None
@@ -185,28 +185,29 @@ class DocumentAssistant:
         if done:
             groups.append((_lead(done[0].passage), done))
         elif found.passages and not (live and len(question.parts) == 1 and question.wants_condition):
-            groups += self._from_documents(question, found.passages)
+            asked = without_name(question.text, _asset_of(found))
+            groups += self._from_documents(question, asked, found.passages)
         if not groups:
             return Answer(text=f"{NOTHING} {found.missing}".strip() if found.passages else _why(found), abstained=True)
         answer = extract.compose(groups, question)
         return dataclasses.replace(answer, text=f"{answer.text}\n\n{found.missing}") if found.missing else answer
 
     def _from_documents(
-        self, question: Question, passages: Sequence[Passage]
+        self, question: Question, asked: str, passages: Sequence[Passage]
     ) -> list[tuple[str, Sequence[extract.Quote]]]:
-        evidence = extract.weigh(question.text, passages[:_SOURCES], self._embedder.embed)
+        evidence = extract.weigh(asked, passages[:_SOURCES], self._embedder.embed)
         if not evidence.supports:
             return []
         nearest = evidence.quotes[0].passage
-        listed = extract.steps([nearest]) if question.wants_action else []
-        if listed:
-            section = extract.steps([nearest, *passages])
-            return [(_lead(nearest), section)]
+        if question.wants_action:
+            sections = extract.procedure(asked, nearest, passages, self._embedder.embed)
+            if sections:
+                return [(_lead(section[0].passage), section) for section in sections]
         return [("", extract.sentences(evidence))]
 
     def _live_facts(self, question: Question, found: Found) -> list[extract.Quote]:
         """Return what the live condition says to a question about the asset's condition: alarms, or else all of it."""
-        if found.live is None or not (question.wants_condition or (question.wants_action and found.live.needs)):
+        if found.live is None or not (question.wants_condition or (question.vague and found.live.needs)):
             return []
         passage = found.live.passage
         lines = [line for line in passage.text.splitlines() if not speaks_to_the_assistant(line)]
@@ -245,6 +246,15 @@ class DocumentAssistant:
                 if piece is None:
                     return
                 yield piece
+
+
+def _asks_about_alarms(question: Question) -> bool:
+    """Return whether what to do is asked about the alarms that stand, and not about something that is named."""
+    return question.wants_action and (question.vague or question.wants_condition)
+
+
+def _asset_of(found: Found) -> str | None:
+    return found.live.passage.scope.asset_ids[0] if found.live is not None else None
 
 
 def _lead(passage: Passage) -> str:

@@ -1,8 +1,8 @@
 """An answer in a language model's words, kept only as far as its citations bear it out.
 
 Invariants: sources reach the model as data between marks that nobody can forge, without what speaks to the assistant;
-the model has no tools; a sentence of its reply stays only if it names a source, that source holds a sentence near to
-it, and every number in it stands in that source. If none stays, there is no answer from here.
+the model has no tools; a sentence of its reply stays only if it names a source, that source supports it, and every
+number in it stands in that source. If none stays, there is no answer from here.
 """
 
 import re
@@ -14,8 +14,8 @@ from rag.extract import Embed, Quote, cite, weigh
 from rag.guard import clean, speaks_to_the_assistant, without_links
 from rag.sentences import split
 
-#: Cosine that a written sentence must have with a sentence of the source that it names.
-GROUNDED: Final = 0.5
+#: Support that a written sentence must have in the source that it names: more than a question needs.
+GROUNDED: Final = 0.55
 MAX_REPLY_CHARACTERS: Final = 8_000
 _MARKS: Final = re.compile(r"\[(\d{1,2})\]")
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
@@ -108,8 +108,8 @@ def _grounds(sentence: str, passages: Sequence[Passage], embed: Embed) -> list[Q
     stated = set(_NUMBER.findall(re.sub(r"^\s*\d{1,3}[.)]\s", "", bare)))
     if not stated <= set(_NUMBER.findall(" ".join(source.text for source in sources))):
         return []
-    nearest = [weigh(bare, [source], embed).quotes[:1] for source in sources]
-    return [quote for quotes in nearest for quote in quotes if quote.cosine >= GROUNDED]
+    evidence = [weigh(bare, [source], embed) for source in sources]
+    return [found.quotes[0] for found in evidence if found.quotes and found.support >= GROUNDED]
 
 
 def _harmless(text: str) -> str:

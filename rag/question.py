@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from rag.translate import into_english
+
 _WORD: Final = re.compile(r"[^\W_]+(?:[-'][^\W_]+)*")
 _ASKED: Final = (
     r"why|what|how|when|which|where|who|is|are|does|do|should|can|must|por qué|qué|cómo|cuándo|cuál|cuáles|dónde|warum"
@@ -29,12 +31,16 @@ _ENDINGS: Final = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "er", 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A question taken apart; ``parts`` are the single questions in it."""
+    """A question taken apart; ``parts`` are the single questions in it.
+
+    ``vague`` says that a part asks what to do without saying about what.
+    """
 
     text: str
     parts: tuple[str, ...]
     wants_action: bool
     wants_condition: bool
+    vague: bool
 
 
 def understand(text: str) -> Question:
@@ -46,8 +52,24 @@ def understand(text: str) -> Question:
     >>> asked.parts, asked.wants_action, asked.wants_condition
     (('Why is P-101 alarming', 'what do I do'), True, True)
     """
-    parts = tuple(part.strip() for part in _PARTS.split(text) if part.strip())
-    return Question(text, parts or (text,), bool(_ACTION.search(text)), bool(_CONDITION.search(text)))
+    english = into_english(text)
+    parts = tuple(part.strip() for part in _PARTS.split(english) if part.strip()) or (english,)
+    vague = any(_ACTION.search(part) and not stems(part) for part in parts)
+    return Question(english, parts, bool(_ACTION.search(english)), bool(_CONDITION.search(english)), vague)
+
+
+def without_name(text: str, asset_id: str | None) -> str:
+    """Return `text` without the asset's id: it is part of the search's filter, and says nothing about a topic.
+
+    Examples
+    --------
+    >>> without_name("Why does the seal of P-102 leak?", "P-102")
+    'Why does the seal leak?'
+    """
+    if asset_id is None:
+        return text
+    name = rf"(?:\b(?:of|on|at|for|in)\s+)?(?<![\w-]){re.escape(asset_id)}(?:'s)?(?![\w-])\s*"
+    return " ".join(re.sub(name, "", text, flags=re.IGNORECASE).split()) or text
 
 
 def asset_in(text: str, asset_ids: Iterable[str]) -> str | None:

@@ -12,6 +12,8 @@ from rich.table import Table
 from adapters.recordings import Recording, read_recordings
 from contracts.errors import ConfigurationError
 from runtime.bearing_evaluation import HEALTHY, Evaluation, Verdict, judge
+from runtime.rag_evaluation import evaluate_documents
+from runtime.settings import load_settings
 
 evaluate: Final = typer.Typer(add_completion=False, no_args_is_help=True, help="Evaluate on data with known truth.")
 
@@ -38,6 +40,25 @@ def bearings(
     _show(console, evaluation)
     if as_json:
         print(json.dumps(evaluation.as_object()))
+
+
+@evaluate.command("rag")
+def rag(
+    *,
+    docs: Annotated[Path, typer.Option(help="Folder of documents.")],
+    qa: Annotated[Path, typer.Option(help="Questions with their right documents, one JSON object a line.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Index documents, ask questions whose answers are known, and say how often the right passage was found.
+
+    Uses FAULTLINE_OPENSEARCH_URL; without it an OpenSearch is started for this run alone.
+    """
+    console = Console(stderr=as_json)
+    figures = evaluate_documents(load_settings(), docs, qa, lambda status: console.print(str(status), highlight=False))
+    for name, value in figures.items():
+        console.print(f"{name:<34} {value}", highlight=False)
+    if as_json:
+        print(json.dumps(figures))
 
 
 def _evaluate(data: Path, file_format: str) -> Evaluation:
