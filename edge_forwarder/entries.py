@@ -8,7 +8,7 @@ from typing import Final
 
 from contracts import records as r
 from contracts.codec import MAX_VALUE_BYTES, BundledSchemas, Codec
-from contracts.errors import Reason
+from contracts.errors import BadRecord, Reason
 from contracts.topics import DEAD_LETTERS, MEASUREMENTS
 from edge_forwarder.buffer import Stream
 
@@ -157,7 +157,10 @@ class GapRecorder:
         """Return one gap record for each device and boot with blocks in `payloads`."""
         lost: dict[tuple[str, str, str], _Lost] = {}
         for payload in payloads:
-            record = from_payload(payload)
+            try:
+                record = from_payload(payload)
+            except BadRecord:  # another version's: counted with the rest, but nobody knows whose it was
+                continue
             if isinstance(record, r.AcquisitionBlock):
                 lost.setdefault((record.asset_id, record.device_id, record.boot_id), _Lost()).blocks.append(record)
         return [

@@ -5,6 +5,7 @@ the disk or the buffer takes nothing, nobody is acknowledged and the same record
 """
 
 import asyncio
+import contextlib
 import functools
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from typing import Final, TypeVar
 import structlog
 
 from contracts import records as r
-from contracts.errors import FaultlineError
+from contracts.errors import BadRecord, FaultlineError
 from edge_forwarder.buffer import Buffer
 from edge_forwarder.counters import Counters
 from edge_forwarder.entries import Collected, from_payload, identity_of, stream_of, to_payload
@@ -73,7 +74,8 @@ class Intake:
         self._waiting: asyncio.Queue[Arrival] = asyncio.Queue()
         self._recent: OrderedDict[bytes, None] = OrderedDict()
         for payload in buffer.tail():
-            self._remember(identity_of(from_payload(payload), payload))
+            with contextlib.suppress(BadRecord):  # another version's: sent as a dead letter, never repeated
+                self._remember(identity_of(from_payload(payload), payload))
 
     def put(self, arrival: Arrival) -> None:
         """Hand something over; the sender's window of unacknowledged messages bounds how much waits."""

@@ -26,6 +26,7 @@ from runtime.programs import JAVA_VERSION, find_java, java_version, total_memory
 from runtime.services.folder import LOOPBACK, ProjectFolder, port_is_free
 from runtime.services.identity import ProcessIdentity
 from runtime.services.jars import JarCache, postgres_platform
+from runtime.services.mosquitto import find_mosquitto
 from runtime.services.places import unprivileged_account
 from runtime.settings import PROJECT, Settings, load_settings
 
@@ -97,6 +98,8 @@ def examine(settings: Settings) -> Iterator[Finding]:
         checks.append(_kafka_url)
     if settings.database_url is not None:
         checks.append(_database_url)
+    if settings.mqtt_url is None:
+        checks.append(_mosquitto)
     for check in checks:
         yield check(settings)
 
@@ -192,6 +195,12 @@ def _memory(_settings: Settings) -> Finding:
     total = total_memory_bytes()
     remedy = "" if total >= _NEEDED_MEMORY_BYTES else f"at least {_NEEDED_MEMORY_BYTES // _GIB} GiB are needed"
     return Finding("memory", not remedy, f"{total / _GIB:.1f} GiB, {os.cpu_count()} processors", remedy)
+
+
+def _mosquitto(_settings: Settings) -> Finding:
+    program = find_mosquitto()
+    without = "not installed, every asset streams straight to Kafka (Debian: apt-get install mosquitto)"
+    return Finding("mosquitto", True, program or without)
 
 
 def _kafka_url(settings: Settings) -> Finding:

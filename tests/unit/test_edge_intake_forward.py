@@ -213,6 +213,25 @@ def test_what_the_disk_changed_becomes_a_dead_letter(tmp_path: Path) -> None:
     assert letter.value in content
 
 
+def test_a_record_of_another_version_stops_nothing(tmp_path: Path) -> None:
+    buffer, outlet = new_buffer(tmp_path), ListOutlet()
+    buffer.append([(Stream.WAVEFORMS, b"\x00\x00\x00\x00\x63of tomorrow")])
+    buffer.append([(Stream.WAVEFORMS, to_payload(block(0)))])
+
+    async def go() -> None:
+        forwarder = Forwarder(new_buffer(tmp_path), outlet, FixedClock(), Counters())
+        intake = Intake(buffer, Counters(), forwarder.wake)
+        async with running(forwarder.run(), intake.run()):
+            await asyncio.wait_for(forwarder.drained.wait(), 10)
+
+    asyncio.run(go())
+    letter, record = [record for _, _, record in outlet.acknowledged]
+    assert record == block(0)
+    assert isinstance(letter, r.DeadLetter)
+    assert letter.reason == "unknown_schema"
+    assert GapRecorder("x")("1", [b"\x00\x00\x00\x00\x63of tomorrow"]) == []
+
+
 def test_gap_records_name_what_was_dropped_and_are_the_same_each_time() -> None:
     dropped = [to_payload(block(n, asset_id=asset)) for n in (4, 5, 6) for asset in ("P-1", "P-2")]
     recorder = GapRecorder("forwarder-x")
