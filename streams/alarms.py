@@ -70,6 +70,10 @@ class AlarmWorker:
         self._owned: dict[int, _Owned] = {}
         self._claiming = asyncio.Lock()
 
+    def applied(self) -> dict[int, int]:
+        """Return the last applied offset of every owned partition."""
+        return {partition: owned.alarms.applied_offset for partition, owned in list(self._owned.items())}
+
     async def keep(self, assigned: Iterable[int]) -> None:
         """Claim what is newly assigned, drop what is no longer, and append a tick to each partition."""
         wanted = set(assigned)

@@ -84,7 +84,7 @@ def build_app(parts: StreamParts) -> faust.App:
     relay = OutboxRelay(parts.store, parts.outlet, parts.queue, parts.webhook_message)
     alarms = AlarmWorker(parts.store, parts.codec, parts.outlet, dead_letters, relay, parts.clock, parts.owner)
     _add_lane(app, parts, conditions)
-    _add_alarm_agent(app, alarms)
+    _add_alarm_agent(app, parts, alarms)
     return app
 
 
@@ -107,8 +107,7 @@ def _add_lane(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> No
         async def on_start(self) -> None:
             self.lane = Lane(parts.kafka_url, f"{parts.app_id}-lane", worker, put, batches.queue.full)
             await self.lane.start()
-            self.watchdog = Watchdog(worker.applied, LogEnds(parts.kafka_url).end_of, is_waiting, parts.clock)
-            self.watchdog.guard(lambda _partitions: _end())
+            self.watchdog = _watch(parts, topics.MEASUREMENTS, worker.applied)
             parts.ready()
 
         async def on_stop(self) -> None:
@@ -139,7 +138,7 @@ def _add_lane(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> No
                 await self.sleep(pause_s)
 
 
-def _add_alarm_agent(app: faust.App, worker: AlarmWorker) -> None:
+def _add_alarm_agent(app: faust.App, parts: StreamParts, worker: AlarmWorker) -> None:
     """Add the agent of the low-rate topic ``conditions``."""
     topic = app.topic(topics.CONDITIONS, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
@@ -148,10 +147,28 @@ def _add_alarm_agent(app: faust.App, worker: AlarmWorker) -> None:
         async for event in stream.events():
             await _or_end(worker.apply(_as_log_message(event.message)))
 
+    @app.service
+    class AlarmWatch(faust.Service):
+        """Notices when Faust's consumer is left without an assignment, or stands still."""
+
+        async def on_start(self) -> None:
+            self.watchdog = _watch(parts, topics.CONDITIONS, worker.applied)
+
+        async def on_stop(self) -> None:
+            self.watchdog.end()
+
     @app.timer(_TICK_S, name="alarm-ticks")  # type: ignore[untyped-decorator]  # faust's timer has no types
     async def keep() -> None:
         assigned = {tp.partition for tp in app.consumer.assignment() if tp.topic == topics.CONDITIONS}
         await _or_end(worker.keep(assigned))
+
+
+def _watch(parts: StreamParts, topic: str, applied: Callable[[], dict[int, int]]) -> Watchdog:
+    """Start a watchdog over a topic; a stall ends the process."""
+    ends = LogEnds(parts.kafka_url, topic)
+    dog = Watchdog(topic, parts.partitions, applied, ends.end_of, is_waiting, parts.clock)
+    dog.guard(lambda _partitions: _end())
+    return dog
 
 
 async def _or_end(step: Any) -> Any:  # noqa: RET503 -- _end never returns

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
-from contracts import ports, topics
+from contracts import ports
 
 _log = structlog.get_logger(__name__)
 
@@ -25,15 +25,18 @@ _ANSWER_S: Final = 2.0
 
 
 class LogEnds:
-    """Where the log ends now, asked by a client of its own: the lane's may hang.
+    """Where a topic ends now, asked by a client of its own: the others may hang.
 
     Parameters
     ----------
     kafka_url : str
         Bootstrap servers.
+    topic : str
+        The topic.
     """
 
-    def __init__(self, kafka_url: str) -> None:
+    def __init__(self, kafka_url: str, topic: str) -> None:
+        self._topic = topic
         self._consumer = Consumer(
             {"bootstrap.servers": kafka_url, "group.id": "faultline-watchdog", "enable.auto.commit": False},
             logger=logging.getLogger("kafka.librdkafka"),
@@ -42,7 +45,7 @@ class LogEnds:
     def end_of(self, partition: int) -> int | None:
         """Return the offset after a partition's newest record; ``None`` while the broker doesn't answer."""
         try:
-            at = TopicPartition(topics.MEASUREMENTS, partition)
+            at = TopicPartition(self._topic, partition)
             _low, high = self._consumer.get_watermark_offsets(at, timeout=_ANSWER_S)
         except KafkaException:
             return None
@@ -51,10 +54,18 @@ class LogEnds:
 
 @dataclass(slots=True)
 class Watchdog:
-    """Tell which partitions have stalled.
+    """Tell which partitions of a topic stand still.
+
+    An owned partition stands still when records wait and none is applied. Where this worker owns none, a partition
+    stands still when its log doesn't grow: its owner would append a tick a second, so nobody owns it, and this worker
+    has been left out of an assignment.
 
     Parameters
     ----------
+    topic : str
+        For the log line.
+    partitions : int
+        How many partitions the topic has.
     applied : callable
         Returns the applied offset of every owned partition.
     end_of : callable
@@ -67,26 +78,36 @@ class Watchdog:
         How long a partition may stand still.
     """
 
+    topic: str
+    partitions: int
     applied: Callable[[], dict[int, int]]
     end_of: Callable[[int], int | None]
     waiting: Callable[[], bool]
     clock: ports.Clock
     limit_s: float = STALL_S
-    _since: dict[int, tuple[int, float]] = field(default_factory=dict)
+    #: By partition: what hasn't changed (whether owned, an offset), and since when.
+    _since: dict[int, tuple[tuple[bool, int], float]] = field(default_factory=dict)
     _ended: threading.Event = field(default_factory=threading.Event)
 
     def look(self) -> list[int]:
-        """Look once; return the partitions that have stalled."""
+        """Look once; return the partitions that stand still for too long."""
         now_s = self.clock.monotonic_s()
         applied = self.applied()
-        for partition in set(self._since) - set(applied):
-            del self._since[partition]
-        for partition, offset in applied.items():
-            end = None if self.waiting() else self.end_of(partition)
+        for partition in range(self.partitions):
+            mark = self._mark(partition, applied)
             known = self._since.get(partition)
-            if end is None or end <= offset + 1 or known is None or known[0] != offset:
-                self._since[partition] = (offset, now_s)
+            if mark is None or known is None or known[0] != mark:
+                self._since[partition] = (mark or (False, -1), now_s)
         return sorted(p for p, (_, since_s) in self._since.items() if now_s - since_s > self.limit_s)
+
+    def _mark(self, partition: int, applied: dict[int, int]) -> tuple[bool, int] | None:
+        """Return what must change if all is well; ``None`` where nothing has to."""
+        end = None if self.waiting() else self.end_of(partition)
+        if end is None:
+            return None
+        if partition in applied:
+            return (True, applied[partition]) if end > applied[partition] + 1 else None
+        return None if applied else (False, end)
 
     def guard(self, stalled: Callable[[list[int]], None]) -> threading.Thread:
         """Look every few seconds in a thread of its own; call `stalled` once, when a partition has."""
@@ -98,7 +119,7 @@ class Watchdog:
         while not self._ended.wait(_LOOK_S):
             partitions = self.look()
             if partitions:
-                _log.critical("stalled_partitions", partitions=partitions, limit_s=self.limit_s)
+                _log.critical("stalled_partitions", topic=self.topic, partitions=partitions, limit_s=self.limit_s)
                 stalled(partitions)
                 return
 

@@ -15,7 +15,13 @@ class Worker:
 
     def watchdog(self) -> Watchdog:
         return Watchdog(
-            lambda: dict(self.applied), lambda partition: self.ends[partition], lambda: self.waiting, self.clock, 30.0
+            "measurements",
+            2,
+            lambda: dict(self.applied),
+            lambda partition: self.ends[partition],
+            lambda: self.waiting,
+            self.clock,
+            30.0,
         )
 
     def passes(self, seconds: float) -> None:
@@ -62,3 +68,23 @@ def test_a_partition_that_was_given_up_is_forgotten() -> None:
     del worker.applied[0]
     worker.applied[1] = 12
     assert dog.look() == []
+
+
+def test_a_worker_without_partitions_notices_those_that_nobody_keeps() -> None:
+    worker = Worker(applied={})
+    dog = worker.watchdog()
+    dog.look()
+    worker.passes(20.0)
+    worker.ends = {0: 21, 1: 20}
+    assert dog.look() == []
+    worker.passes(11.0)
+    assert dog.look() == [1]
+
+
+def test_a_spare_worker_is_at_ease_while_the_owners_tick() -> None:
+    worker = Worker(applied={})
+    dog = worker.watchdog()
+    for second in range(100):
+        worker.ends = {0: 20 + second, 1: 20 + second}
+        worker.passes(1.0)
+        assert dog.look() == []
