@@ -24,6 +24,10 @@ _POLL_S: Final = 0.1
 _PROBE_S: Final = 2.0
 _PAUSE_S: Final = 0.02
 _NS_PER_MS: Final = 1e6
+#: What makes an alarm new; an update of one that stands isn't.
+_NEW: Final = frozenset({"raised", "realarmed"})
+#: Data that are missing while a slow machine starts say nothing of the assets.
+_MISSING_DATA: Final = "missing_data"
 
 
 @dataclass(slots=True)
@@ -166,7 +170,8 @@ class FirstAlarm:
 
     def alarmed(self, transition: r.AlarmTransition, at_ns: int) -> None:
         """Note an alarm transition; the first one that wants attention is followed."""
-        if self.sighting is not None or transition.state is not r.AlarmState.UNACKNOWLEDGED:
+        new = transition.state is r.AlarmState.UNACKNOWLEDGED and transition.cause in _NEW
+        if self.sighting is not None or not new or transition.rule == _MISSING_DATA:
             return
         self._alarm_ns = at_ns
         sighting = Sighting(transition)
