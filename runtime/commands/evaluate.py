@@ -1,6 +1,7 @@
 """``faultline evaluate``: how often the product is right, on data whose truth is known."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,17 +13,13 @@ from rich.table import Table
 from adapters.recordings import Recording, read_recordings
 from contracts.errors import ConfigurationError
 from runtime.bearing_evaluation import HEALTHY, Evaluation, Verdict, judge
+from runtime.life_evaluation import judge_life
 from runtime.rag_evaluation import evaluate_documents
 from runtime.settings import load_settings
 
 evaluate: Final = typer.Typer(add_completion=False, no_args_is_help=True, help="Evaluate on data with known truth.")
 
 _FORMATS: Final = ("cwru", "mfpt")
-
-
-@evaluate.callback()
-def _group() -> None:
-    """Keep the subcommands' names while there is one of them."""
 
 
 @evaluate.command("bearings")
@@ -59,6 +56,24 @@ def rag(
         console.print(f"{name:<34} {value}", highlight=False)
     if as_json:
         print(json.dumps(figures))
+
+
+@evaluate.command("lives")
+def lives(
+    *,
+    data: Annotated[Path, typer.Option(help="PRONOSTIA runs: an archive, or a folder of them.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
+) -> None:
+    """Say when each run to failure is first noticed, from the past alone, and what is a false alarm."""
+    runs = []
+    for recording in read_recordings(data, "femto"):
+        run = judge_life(recording)
+        runs.append(run)
+        noticed = "never noticed" if run.share is None else f"first noticed after {100 * run.share:.1f} % of its life"
+        print(f"{run.record}: {run.life_s:.0f} s, {noticed}", file=sys.stderr if as_json else sys.stdout)
+    if as_json:
+        false_alarms = sum(run.false_alarm for run in runs)
+        print(json.dumps({"runs": len(runs), "false_alarms": false_alarms, "per_run": [r.as_object() for r in runs]}))
 
 
 def _evaluate(data: Path, file_format: str) -> Evaluation:
