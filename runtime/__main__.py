@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, str]] = {
     "prepare": "Bring database schema and topics of the environment's services up to date.",
     "recompute": "Compute the history of the log again and compare it with the database.",
     "dead-letters": "List refused records, show one, put them back once their cause is mended.",
+    "replay": "Compute a past span of one asset again, with other rules or models, and compare it with history.",
     "worker": "Run one stream worker against the services of the environment.",
     "api": "Serve the API against the services of the environment.",
     "notify": "Deliver alarms to webhooks, signed and with retries.",

@@ -3,6 +3,6 @@
 An error names file, line, place and value, and says what is allowed.
 """
 
-from adapters.asset_files.read import AssetImport, read_asset_files
+from adapters.asset_files.read import AssetImport, read_asset_files, read_rules
 
-__all__ = ["AssetImport", "read_asset_files"]
+__all__ = ["AssetImport", "read_asset_files", "read_rules"]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from adapters.asset_files.convert import NOTHING, convert
 from adapters.asset_files.table import read_csv
 from adapters.asset_files.tree import Node, read_yaml
-from contracts.assets import AssetConfiguration, ServiceEvent, Site
+from contracts.assets import AssetConfiguration, RuleSettings, ServiceEvent, Site
 from contracts.errors import BadRecord, ConfigurationError
 from contracts.identifiers import stable_id
 from contracts.units import factor_to_canonical
@@ -77,6 +77,34 @@ def read_asset_files(paths: Sequence[Path]) -> AssetImport:
             raise ConfigurationError(f"{path}: ends in {path.suffix!r}; {', '.join(_READERS)} can be read")
         reader.take(read(path))
     return AssetImport(tuple(reader.sites), tuple(reader.assets), tuple(reader.events))
+
+
+def read_rules(path: Path) -> dict[str, Any]:
+    """Return the rules that a YAML file sets, by name.
+
+    Parameters
+    ----------
+    path : Path
+        A mapping with fields of ``RuleSettings``, as they stand below ``rules`` of an asset; that key may stand above
+        them.
+
+    Returns
+    -------
+    rules : dict
+        The fields that the file names, and only those.
+
+    Raises
+    ------
+    ConfigurationError
+        For what can't be read, is unknown or out of bounds; with file, line and place.
+    """
+    root = read_yaml(path)
+    fields = root.mapping()
+    node = fields["rules"] if set(fields) == {"rules"} else root
+    rules = convert(node, RuleSettings)
+    for child in _all_nodes(node):
+        _check_bounds(child)
+    return {name: getattr(rules, name) for name in node.mapping()}
 
 
 class _Reader:

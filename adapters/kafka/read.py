@@ -1,7 +1,7 @@
 """A topic read from its beginning to its end as of now: the log as input of recomputation and inspection."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -28,7 +28,12 @@ class LogRecord:
 
 
 def read_log(
-    bootstrap: str, topic: str, start: Mapping[int, int] | None = None, *, timeout_s: float = 30.0
+    bootstrap: str,
+    topic: str,
+    start: Mapping[int, int] | None = None,
+    *,
+    partitions: Collection[int] | None = None,
+    timeout_s: float = 30.0,
 ) -> Iterator[LogRecord]:
     """Return what lies on a topic now, each partition in order.
 
@@ -40,6 +45,8 @@ def read_log(
         The topic to read.
     start : mapping of int to int, optional
         First offset by partition; elsewhere, and below the oldest kept record, the oldest is the first.
+    partitions : collection of int, optional
+        Only these; all by default.
     timeout_s : float
         How long the broker may stay silent.
 
@@ -60,7 +67,7 @@ def read_log(
     deadline_s = time.monotonic() + timeout_s
     while True:
         try:
-            ends = _assign(consumer, topic, start or {}, timeout_s)
+            ends = _assign(consumer, topic, start or {}, partitions, timeout_s)
         except KafkaException as error:
             # a broker that has just started names partitions before it leads them
             if time.monotonic() < deadline_s and error.args[0].code() in _PASSING:
@@ -71,13 +78,17 @@ def read_log(
         return _read(consumer, topic, ends, timeout_s)
 
 
-def _assign(consumer: Consumer, topic: str, start: Mapping[int, int], timeout_s: float) -> dict[int, int]:
+def _assign(
+    consumer: Consumer, topic: str, start: Mapping[int, int], only: Collection[int] | None, timeout_s: float
+) -> dict[int, int]:
     found = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
     if found.error is not None:
         raise KafkaException(found.error)
     ends: dict[int, int] = {}
     places: list[TopicPartition] = []
     for partition in found.partitions:
+        if only is not None and partition not in only:
+            continue
         low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=timeout_s)
         first = max(start.get(partition, low), low)
         if first < high:

@@ -9,14 +9,17 @@ from typing import Final
 from psycopg import sql
 
 from adapters.timescale.database import Database
-from adapters.timescale.rows import TABLES, Row, canonicaliser
+from adapters.timescale.rows import TABLES, Row, Table, canonicaliser
 
 _BATCH: Final = 2000
 _LONGEST_S: Final = 3600.0
 
 
 async def read_history(
-    database: Database, tables: Collection[str], asset_ids: Collection[str] | None = None
+    database: Database,
+    tables: Collection[str],
+    asset_ids: Collection[str] | None = None,
+    span_ns: tuple[int, int] | None = None,
 ) -> AsyncIterator[tuple[str, Row, Row]]:
     """Yield (table, key, values) of every stored row, in one consistent view of the database.
 
@@ -28,6 +31,8 @@ async def read_history(
         Names out of `rows.TABLES`: those of `rows.HISTORY`, and ``alarm_history``, whose key is (asset, sequence).
     asset_ids : collection of str, optional
         Only these assets' rows.
+    span_ns : tuple of int, int, optional
+        Of time series only rows from the first time on and before the second; other tables are read whole.
 
     Yields
     ------
@@ -46,9 +51,10 @@ async def read_history(
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         for table in chosen:
             shape = canonicaliser(table)
-            query = sql.SQL("SELECT {} FROM {} WHERE %s::text[] IS NULL OR asset_id = ANY(%s) ORDER BY {}").format(
+            query = sql.SQL("SELECT {} FROM {} WHERE (%s::text[] IS NULL OR asset_id = ANY(%s)) {} ORDER BY {}").format(
                 sql.SQL(", ").join(map(sql.Identifier, table.columns)),
                 sql.Identifier(table.name),
+                _within(table, span_ns),
                 sql.SQL(", ").join(map(sql.Identifier, table.key)),
             )
             wanted = None if asset_ids is None else list(asset_ids)
@@ -59,7 +65,24 @@ async def read_history(
                     yield (table.name, *shape(row))
 
 
+def _within(table: Table, span_ns: tuple[int, int] | None) -> sql.Composable:
+    if table.time_column is None or span_ns is None:
+        return sql.SQL("")
+    bounds = map(sql.Literal, span_ns)
+    return sql.SQL("AND {0} >= {1} AND {0} < {2}").format(sql.Identifier(table.time_column), *bounds)
+
+
 async def applied_offsets(database: Database) -> dict[tuple[str, int], int]:
     """Return the last offset whose results are stored, by (topic, partition)."""
     rows = await database.rows("SELECT topic, partition, applied_offset FROM checkpoint")
     return {(row["topic"], row["partition"]): row["applied_offset"] for row in rows}
+
+
+async def partition_of(database: Database, topic: str, asset_id: str) -> int | None:
+    """Return the partition of `topic` on which the asset has a state, ``None`` where it has none yet."""
+    rows = await database.rows(
+        "SELECT partition FROM asset_state WHERE topic = %(topic)s AND asset_id = %(asset_id)s",
+        topic=topic,
+        asset_id=asset_id,
+    )
+    return rows[0]["partition"] if rows else None
