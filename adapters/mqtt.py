@@ -1,15 +1,16 @@
 """A device that publishes its measurements to an MQTT broker, each acknowledged by the broker before it counts.
 
-Invariants: quality of service 1, in the order of ``put``; while the broker is away, ``put`` waits once the window is
-full, and the client connects again by itself.
+Invariants: quality of service 1, in the order of ``put``, also across a lost connection: the client connects again by
+itself and repeats what wasn't acknowledged, and nothing new is published before that is through.
 """
 
 import asyncio
 import ssl
 import threading
+from collections.abc import Callable
 from typing import Any, Final, Self
 
-from paho.mqtt.client import Client, PayloadType
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, PayloadType
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -38,7 +39,7 @@ class MqttSink:
     codec : Codec
         Turns records into bytes.
     timeout_s : float
-        After this long without room, or without an acknowledgement, the broker is unavailable.
+        After this long without a connection, room or an acknowledgement the broker is unavailable.
     """
 
     def __init__(self, url: str, site_id: str, codec: Codec, *, timeout_s: float = _TIMEOUT_S) -> None:
@@ -47,6 +48,8 @@ class MqttSink:
         self._changed = threading.Condition()
         self._under_way: set[int] = set()
         self._early: set[int] = set()
+        self._repeated: set[int] = set()
+        self._connected = False
         self._refused: str | None = None
         self._client = self._new_client()
 
@@ -71,12 +74,12 @@ class MqttSink:
         """
         if isinstance(record, r.Tick | r.Activation):
             raise TypeError(f"{type(record).__name__} isn't what a device publishes")
-        await self._fewer_than(_WINDOW)
+        await self._wait_until(lambda: self._connected and not self._repeated and len(self._under_way) < _WINDOW)
         self._publish(topic_for(self._site_id, record), self._codec.encode(MEASUREMENTS, record))
 
     async def flush(self) -> None:
         """Return once the broker has acknowledged everything; raise ``Unavailable`` otherwise."""
-        await self._fewer_than(1)
+        await self._wait_until(lambda: not self._under_way)
 
     def _publish(self, topic: str, payload: PayloadType) -> None:
         mid = self._client.publish(topic, payload, qos=1).mid
@@ -86,19 +89,35 @@ class MqttSink:
             else:
                 self._under_way.add(mid)
 
-    async def _fewer_than(self, bound: int) -> None:
-        done = await asyncio.to_thread(self._wait_for_fewer_than, bound)
+    async def _wait_until(self, condition: Callable[[], bool]) -> None:
+        done = await asyncio.to_thread(self._wait, condition)
         refused, self._refused = self._refused, None
         if refused is not None:
             raise Unavailable("MQTT broker", refused)
         if not done:
-            raise Unavailable(
-                "MQTT broker", f"{len(self._under_way)} messages unacknowledged for {self._timeout_s:g} s"
-            )
+            state = "connected" if self._connected else "not connected"
+            told = f"{state}, {len(self._under_way)} messages unacknowledged after {self._timeout_s:g} s"
+            raise Unavailable("MQTT broker", told)
 
-    def _wait_for_fewer_than(self, bound: int) -> bool:
+    def _wait(self, condition: Callable[[], bool]) -> bool:
         with self._changed:
-            return self._changed.wait_for(lambda: len(self._under_way) < bound, self._timeout_s)
+            return self._changed.wait_for(condition, self._timeout_s)
+
+    # --- in the client's thread ---------------------------------------------------------------------------------------
+
+    def _came(
+        self, _client: Client, _data: Any, _flags: ConnectFlags, code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        with self._changed:
+            self._connected = not code.is_failure
+            self._repeated = set(self._under_way)
+            self._changed.notify_all()
+
+    def _went(
+        self, _client: Client, _data: Any, _flags: DisconnectFlags, _code: ReasonCode, _properties: Properties | None
+    ) -> None:
+        with self._changed:
+            self._connected = False
 
     def _acknowledged(
         self, _client: Client, _data: Any, mid: int, code: ReasonCode, _properties: Properties | None
@@ -106,6 +125,7 @@ class MqttSink:
         with self._changed:
             if code.is_failure:
                 self._refused = f"message refused: {code}"
+            self._repeated.discard(mid)
             if mid in self._under_way:
                 self._under_way.remove(mid)
             else:
@@ -123,5 +143,7 @@ class MqttSink:
         if self._address.tls:
             client.tls_set_context(ssl.create_default_context())
         client.reconnect_delay_set(1, 5)
+        client.on_connect = self._came
+        client.on_disconnect = self._went
         client.on_publish = self._acknowledged
         return client

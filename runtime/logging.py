@@ -18,6 +18,7 @@ _LIBRARIES: Final = (
     "aiokafka",
     "kafka",
     "asyncio",
+    "asyncua",
     "uvicorn",
     "httpx",
     "httpcore",

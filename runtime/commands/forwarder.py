@@ -89,7 +89,7 @@ async def _run(settings: Settings, kafka_url: str, site: str, opcua: list[Path],
 
 
 def _opcua(server: OpcUaServer, boot_id: str, clock: Clock, counters: Counters) -> Collector:
-    # seconds and 40 MB that a forwarder without OPC UA needn't spend
+    # 70 MB that a forwarder without OPC UA needn't spend
     from edge_forwarder.collectors.opcua import OpcUaCollector  # noqa: PLC0415
 
     return lambda put: OpcUaCollector(server, boot_id, put, clock, counters).running()

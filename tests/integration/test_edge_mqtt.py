@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -206,9 +207,9 @@ def test_a_lost_connection_shows_and_mends_itself() -> None:
 def test_a_device_is_told_when_no_broker_answers() -> None:
     async def go() -> None:
         with MqttSink("mqtt://127.0.0.1:1", SITE, CODEC, timeout_s=0.3) as sink:
-            await sink.put(event(0))
-            with pytest.raises(Unavailable, match="1 messages unacknowledged"):
-                await sink.flush()
+            with pytest.raises(Unavailable, match="not connected, 0 messages unacknowledged"):
+                await sink.put(event(0))
+            await sink.flush()  # it was never published
 
     asyncio.run(go())
 
@@ -221,3 +222,25 @@ def test_a_device_publishes_measurements_only() -> None:
             await sink.put(tick)
 
     asyncio.run(go())
+
+
+def test_a_device_repeats_in_order_what_a_lost_connection_took(mqtt_url: str) -> None:
+    site = f"{SITE}-cut"
+
+    async def go() -> list[Collected]:
+        into = Inbox()
+        async with collecting(mqtt_url, site, into):
+            with MqttSink(mqtt_url, site, CODEC) as sink:
+                for sequence in range(300):
+                    await sink.put(event(sequence))
+                    if sequence % 60 == 30:
+                        connection: Any = sink._client.socket()
+                        assert connection is not None
+                        connection.shutdown(socket.SHUT_RDWR)
+                await sink.flush()
+            await until(lambda: event(299) in into.records)
+        return into.records
+
+    sequences = [one.sequence for one in asyncio.run(go()) if isinstance(one, r.MachineEvent)]
+    first = list(dict.fromkeys(sequences))
+    assert first == list(range(300))
