@@ -11,13 +11,16 @@ from typing import Final
 from urllib.parse import urlsplit
 
 _INVISIBLE: Final = frozenset({"Cf", "Cc", "Co", "Cn", "Cs"})
+_ROUNDS: Final = 5
 _KEPT: Final = frozenset("\n\t")
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _TAG: Final = re.compile(r"</?[a-zA-Z][^<>\n]{0,500}>")
 _IMAGE: Final = re.compile(r"!\[([^\]\n]{0,300})\]\([^)\n]{0,2000}\)")
 _LINK: Final = re.compile(r"\[([^\]\n]{1,300})\]\([^)\n]{0,2000}\)")
 _ASCIIDOC: Final = re.compile(r"(?:https?://|image::?|link:)[^\s\[\]]{1,2000}\[([^\]\n]{0,300})\]")
-_URL: Final = re.compile(r"(?i)\b(?:https?|ftp|file|data|javascript)://?[^\s<>()\[\]\"'`]{1,2000}")
+_URL: Final = re.compile(
+    r"""(?i)\b(?:(?:https?|ftp|file):/{1,3}|(?:data|javascript|vbscript):(?=\S))[^\s<>\[\]"'`]{1,2000}"""
+)
 #: Words that only somebody who wants to steer an assistant writes into a manual.
 _ADDRESSED: Final = re.compile(
     r"""(?ix)
@@ -49,10 +52,13 @@ def clean(text: str) -> str:
     'See www.example.org now'
     """
     text = "".join(c for c in text if c in _KEPT or unicodedata.category(c) not in _INVISIBLE)
-    text = _COMMENT.sub("", text)
-    text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", text))
-    text = _ASCIIDOC.sub(r"\1", text)
-    return _URL.sub(_host_of, _TAG.sub("", text))
+    for _ in range(_ROUNDS):  # what is taken out may join what stood around it to something new
+        before = text
+        text = _LINK.sub(r"\1", _IMAGE.sub(r"\1", _COMMENT.sub("", text)))
+        text = _URL.sub(_host_of, _TAG.sub("", _ASCIIDOC.sub(r"\1", text)))
+        if text == before:
+            break
+    return text
 
 
 def speaks_to_the_assistant(sentence: str) -> bool:

@@ -60,8 +60,8 @@ def markup(content: bytes, heading: re.Pattern[str] | None) -> Iterator[Block]:
     lines = _text(content).splitlines()
     start, held, fenced = 0, list[str](), False
     for number, line in enumerate([*lines, ""], 1):
-        if _FENCE.match(line):
-            fenced = not fenced
+        fence = _FENCE.match(line) is not None
+        fenced ^= fence
         found = heading.match(line) if heading is not None and not fenced else None
         if (not line.strip() and not fenced) or found:
             if held:
@@ -71,7 +71,7 @@ def markup(content: bytes, heading: re.Pattern[str] | None) -> Iterator[Block]:
                 yield Block(clean(found[2]), len(found[1]), number, number)
             continue
         start = number if not held else start
-        if held and not fenced and not _ITEM.match(line) and not line.startswith(("|", "    ")):
+        if held and not fenced and not fence and not _ITEM.match(line) and not line.startswith(("|", "    ")):
             held[-1] += f" {line.strip()}"
         else:
             held.append(line.rstrip())

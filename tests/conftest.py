@@ -1,7 +1,8 @@
 """Fixtures that several kinds of test share: real local services, an empty database, a broker, real recordings.
 
 Each pytest process has services of its own, in a folder of its own, so any number may run side by side. Where
-``FAULTLINE_TEST_DATABASE_URL`` or ``FAULTLINE_TEST_KAFKA_URL`` is set, that server is used instead.
+``FAULTLINE_TEST_DATABASE_URL``, ``FAULTLINE_TEST_KAFKA_URL`` or ``FAULTLINE_TEST_OPENSEARCH_URL`` is set, that server
+is used instead.
 """
 
 import os
@@ -26,8 +27,9 @@ hypothesis_settings.register_profile("faultline", deadline=None, print_blob=True
 hypothesis_settings.load_profile("faultline")
 
 _ELSEWHERE = "unused:1"
+_SEARCH_START_S = 300.0  # with the jars still to be fetched
 _FAST = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "max_connections": "60"}
-_SERVICE_FIXTURES = {"local_services", "database_server", "database_url", "kafka_bootstrap"}
+_SERVICE_FIXTURES = {"local_services", "database_server", "database_url", "kafka_bootstrap", "search_server"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -69,6 +71,22 @@ def database_server() -> Iterator[str]:
         return
     with _services(Settings(database_url=None, kafka_url=_ELSEWHERE)) as urls:
         yield urls.database
+
+
+@pytest.fixture(scope="session")
+def search_server() -> Iterator[str]:
+    """Give the URL of an OpenSearch for the session; each test names its own alias."""
+    if url := os.environ.get("FAULTLINE_TEST_OPENSEARCH_URL"):
+        yield url
+        return
+    folder = Path(tempfile.mkdtemp(prefix="faultline-test-"))
+    settings = Settings(database_url=_ELSEWHERE, kafka_url=_ELSEWHERE, opensearch_url=None)
+    services = LocalServices(folder, settings, lambda _status: None, search=True)
+    try:
+        with services:
+            yield services.search_ready.result(_SEARCH_START_S)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
