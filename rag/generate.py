@@ -17,7 +17,7 @@ from rag.sentences import split
 #: Support that a written sentence must have in the source that it names: more than a question needs.
 GROUNDED: Final = 0.55
 MAX_REPLY_CHARACTERS: Final = 8_000
-_MARKS: Final = re.compile(r"\[(\d{1,2})\]")
+_MARKS: Final = re.compile(r"\s*\[(\d{1,2})\]")
 _NUMBER: Final = re.compile(r"\d+(?:[.,]\d+)*")
 _SYSTEM: Final = """\
 You help maintenance technicians. Answer the question from the sources alone, in the language of the question, in at

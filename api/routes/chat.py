@@ -14,7 +14,7 @@ from api.problems import SECURITY_HEADERS
 from contracts.documents import Answer, Draft
 from contracts.errors import FaultlineError, NotFound, Unavailable
 
-_Question = Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"^[^\x00]*\S[^\x00]*$")]
+_Question = Annotated[str, Meta(min_length=1, max_length=2000, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 
 
 class ChatQuestion(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
