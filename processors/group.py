@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from contracts import ports
 from contracts import records as r
-from contracts.assets import AssetConfiguration, MeasurementPoint
-from contracts.errors import BadRecord, ConfigurationError, Reason
+from contracts.assets import AssetConfiguration
 from contracts.features import FEATURE_INDEX
 from contracts.units import factor_to_canonical
 from processors.bearings import bearing
+from processors.configured import load_models, point_of
 from processors.diagnosis import diagnose
 from processors.features import FeatureEngine, choose_bands
 from processors.regime import STOPPED, regime_of
 from processors.reorder import Hole, Samples
-from processors.scoring import BUILT_IN_MODELS, AssetScoring
+from processors.scoring import AssetScoring
 from processors.severity import grade
 from processors.window import SampleWindows, Window, WindowState
 
@@ -98,7 +98,7 @@ class ChannelGroup:
         self.name = "+".join(self.channel_ids)
         self.closed_by_tick = False
         self._config = config
-        self._points = [_point_of(config, channel) for channel in channels]
+        self._points = [point_of(config, channel) for channel in channels]
         self._geometries = [bearing(p.bearing) if p.bearing else None for p in self._points]
         self._factors = np.array(
             [[factor_to_canonical(c.quantity, c.unit)] for c in channels], dtype=np.float32
@@ -110,7 +110,7 @@ class ChannelGroup:
         self._band_age = 0
         self._regime = ""
         self._count = 0
-        self._scoring = AssetScoring.build(config, self.channel_ids, _load(config, models), scoring_state)
+        self._scoring = AssetScoring.build(config, self.channel_ids, load_models(config, models), scoring_state)
 
     @classmethod
     def build(cls, config: AssetConfiguration, block: r.AcquisitionBlock, models: ports.ModelStore) -> "ChannelGroup":
@@ -301,41 +301,3 @@ class ChannelGroup:
 def _samples_of(block: r.AcquisitionBlock) -> Samples:
     flat: NDArray[Any] = np.frombuffer(block.samples, dtype=_WIRE)
     return flat.reshape(len(block.channels), block.n_samples)
-
-
-def _point_of(config: AssetConfiguration, channel: r.BlockChannel) -> MeasurementPoint:
-    for point in config.points:
-        for known in point.channels:
-            if known.channel_id == channel.channel_id:
-                if known.quantity != channel.quantity:
-                    raise BadRecord(
-                        Reason.UNIT_MISMATCH, f"{channel.channel_id!r}: {channel.quantity}, not {known.quantity}"
-                    )
-                if channel.quantity != "acceleration":
-                    raise BadRecord(
-                        Reason.UNIT_MISMATCH, f"{channel.channel_id!r}: waveforms of {channel.quantity} aren't analysed"
-                    )
-                return point
-    raise BadRecord(Reason.UNKNOWN_CHANNEL, f"{channel.channel_id!r} is no channel of {config.asset_id!r}")
-
-
-def _load(config: AssetConfiguration, models: ports.ModelStore) -> dict[str, bytes]:
-    stored = [model for model in config.models if model.name not in BUILT_IN_MODELS]
-    return {f"{model.name}@{model.version}": models.load(model.name, model.version, model.sha256) for model in stored}
-
-
-def check_configuration(config: AssetConfiguration, models: ports.ModelStore) -> None:
-    """Refuse a configuration that couldn't be worked with.
-
-    Raises
-    ------
-    BadRecord
-        ``bad_activation`` where a bearing or a model isn't known.
-    """
-    try:
-        for point in config.points:
-            if point.bearing:
-                bearing(point.bearing)
-        AssetScoring.build(config, (), _load(config, models), None)
-    except ConfigurationError as error:
-        raise BadRecord(Reason.BAD_ACTIVATION, str(error)) from None

@@ -19,7 +19,7 @@ from contracts.codec import Codec
 from contracts.errors import BadRecord, Reason
 from contracts.validation import validate
 from processors.asset import AssetPipeline
-from processors.group import check_configuration
+from processors.configured import check_configuration
 
 #: The key of the partition's own state among the states of its assets.
 _PARTITION: Final = ""

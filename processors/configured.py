@@ -1,0 +1,54 @@
+"""What a configuration must hold to be worked with: known bearings and models, and a point for every channel."""
+
+from contracts import ports
+from contracts import records as r
+from contracts.assets import AssetConfiguration, MeasurementPoint
+from contracts.errors import BadRecord, ConfigurationError, Reason
+from processors.bearings import bearing
+from processors.scoring import BUILT_IN_MODELS, AssetScoring
+
+
+def point_of(config: AssetConfiguration, channel: r.BlockChannel) -> MeasurementPoint:
+    """Return the measurement point of a waveform channel.
+
+    Raises
+    ------
+    BadRecord
+        ``unknown_channel`` or ``unit_mismatch`` where the configuration says otherwise.
+    """
+    for point in config.points:
+        for known in point.channels:
+            if known.channel_id == channel.channel_id:
+                if known.quantity != channel.quantity:
+                    raise BadRecord(
+                        Reason.UNIT_MISMATCH, f"{channel.channel_id!r}: {channel.quantity}, not {known.quantity}"
+                    )
+                if channel.quantity != "acceleration":
+                    raise BadRecord(
+                        Reason.UNIT_MISMATCH, f"{channel.channel_id!r}: waveforms of {channel.quantity} aren't analysed"
+                    )
+                return point
+    raise BadRecord(Reason.UNKNOWN_CHANNEL, f"{channel.channel_id!r} is no channel of {config.asset_id!r}")
+
+
+def load_models(config: AssetConfiguration, models: ports.ModelStore) -> dict[str, bytes]:
+    """Return the content of the configured models that have one, by ``name@version``."""
+    stored = [model for model in config.models if model.name not in BUILT_IN_MODELS]
+    return {f"{model.name}@{model.version}": models.load(model.name, model.version, model.sha256) for model in stored}
+
+
+def check_configuration(config: AssetConfiguration, models: ports.ModelStore) -> None:
+    """Refuse a configuration that couldn't be worked with.
+
+    Raises
+    ------
+    BadRecord
+        ``bad_activation`` where a bearing or a model isn't known.
+    """
+    try:
+        for point in config.points:
+            if point.bearing:
+                bearing(point.bearing)
+        AssetScoring.build(config, (), load_models(config, models), None)
+    except ConfigurationError as error:
+        raise BadRecord(Reason.BAD_ACTIVATION, str(error)) from None
