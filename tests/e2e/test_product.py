@@ -82,6 +82,22 @@ def check_acknowledge(product: Product, alarm: r.AlarmTransition) -> None:
     assert transition.actor
 
 
+def check_question(product: Product) -> None:
+    """The assistant says why, from the live condition, and what to do, from the procedure, once it is indexed."""
+    question = {"question": "Why is P-101 alarming and what do I do?"}
+
+    def answered() -> Any:
+        told = httpx.post(f"{product.api}/chat", json=question).json()
+        sources = {citation["document"] for citation in told["citations"]}
+        return told if sources == {"live condition of P-101", "demo/alarm-response.md"} else None
+
+    told = wait_for("an answer from the live condition and the procedure", answered)
+    assert told["abstained"] is False
+    assert "BPFO" in told["answer"]
+    assert "Acknowledge the alarm" in told["answer"]
+    assert all(citation["quote"] in told["answer"] for citation in told["citations"])
+
+
 def check_poison(product: Product) -> None:
     """Random bytes on the log become dead letters with their place, and the stream goes on."""
     from confluent_kafka import Producer
@@ -129,6 +145,7 @@ def test_a_fault_develops_and_everybody_learns_of_it(folder: Path) -> None:
         alarm = check_alarm(product)
         check_webhook(product, alarm)
         check_acknowledge(product, alarm)
+        check_question(product)
         check_poison(product)
         check_killed_worker(product)
         assert not product.query("SELECT 1 FROM alarm WHERE asset_id = 'P-102'"), "the healthy pump raised an alarm"
