@@ -222,7 +222,10 @@ class Supervisor:
             "stop_signal": int(spec.stop_signal),
             "stop_deadline_s": spec.stop_deadline_s,
         }
-        self._pid_file(spec.name).write_text(json.dumps(entry), encoding="utf-8")
+        file = self._pid_file(spec.name)
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(entry), encoding="utf-8")
+        new.replace(file)  # whoever reads it finds all of it
 
     def _pid_file(self, name: str) -> Path:
         return self._run_folder / f"{name}.pid"
