@@ -19,6 +19,7 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 
+from adapters.kafka import ensure_topics
 from runtime.services.local import LocalServices, Urls
 from runtime.services.places import outside_of
 from runtime.settings import PROJECT, Settings
@@ -55,11 +56,17 @@ def _services(settings: Settings) -> Iterator[Urls]:
 
 @pytest.fixture(scope="session")
 def kafka_bootstrap() -> Iterator[str]:
-    """Give the bootstrap servers of a broker for the session; each test names its own topics."""
+    """Give the bootstrap servers of a broker for the session; tests share the product's topics, or name their own.
+
+    The product's topics are made here, with the default number of partitions: whatever the order of the tests, none
+    finds them with fewer.
+    """
     if url := os.environ.get("FAULTLINE_TEST_KAFKA_URL"):
+        ensure_topics(url, Settings().partitions)
         yield url
         return
     with _services(Settings(database_url=_ELSEWHERE, kafka_url=None)) as urls:
+        ensure_topics(urls.kafka, Settings().partitions)
         yield urls.kafka
 
 
