@@ -13,6 +13,7 @@ from typing import Any, Final, NoReturn, cast
 
 import faust
 import structlog
+from mode.utils.queues import ThrowableQueue
 
 from contracts import ports, topics
 from contracts import records as r
@@ -33,6 +34,26 @@ _TICK_S: Final = 1.0
 _SINK_POLL_S: Final = 0.05
 #: Batches between the lane and the condition agent.
 _BATCHES: Final = 4
+
+
+class _Batches(faust.Channel[Any]):
+    """The channel between lane and agent; it keeps what it holds.
+
+    Faust empties the queues of its channels whenever its own consumer group has been rebalanced, and cancels whoever
+    waits to put something in. The lane has a group of its own: its batches would be lost, and records with them.
+    """
+
+    @property
+    def queue(self) -> ThrowableQueue[Any]:
+        if self._queue is None:
+            self._queue = ThrowableQueue(
+                maxsize=self.maxsize or 0, flow_control=self.app.flow_control, clear_on_resume=False
+            )
+        return self._queue
+
+    def full(self) -> bool:
+        """Return whether the agent is behind: what is put here lies in the queue of the agent's own clone."""
+        return any(clone.queue.full() for clone in self._subscribers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +111,7 @@ def build_app(parts: StreamParts) -> faust.App:
 
 def _add_lane(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> None:
     """Add the condition agent and the service that feeds it."""
-    batches = app.channel(maxsize=_BATCHES)
+    batches = _Batches(app, maxsize=_BATCHES)
 
     async def put(batch: list[LogMessage]) -> None:
         await batches.put(cast("Any", batch))
@@ -105,7 +126,7 @@ def _add_lane(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> No
         """Feeds the condition agent; keeps ticks, results and checkpoints going."""
 
         async def on_start(self) -> None:
-            self.lane = Lane(parts.kafka_url, f"{parts.app_id}-lane", worker, put, batches.queue.full)
+            self.lane = Lane(parts.kafka_url, f"{parts.app_id}-lane", worker, put, batches.full)
             await self.lane.start()
             self.watchdog = _watch(parts, topics.MEASUREMENTS, worker.applied)
             parts.ready()

@@ -25,6 +25,9 @@ _log = structlog.get_logger(__name__)
 #: Records in one batch at most.
 BATCH_RECORDS: Final = 256
 _POLL_S: Final = 0.1
+#: A full channel is waited for by looking so often, and for so long before the consumer is paused.
+_ROOM_POLL_S: Final = 0.005
+_PATIENCE_S: Final = 1.0
 #: Prefetched records per consumer (KiB).
 _PREFETCH_KIB: Final = 32 * 1024
 _NS_PER_MS: Final = 1_000_000
@@ -94,11 +97,24 @@ class Lane:
     async def pump(self) -> None:
         """Read one batch and hand it on; while the agent is busy only keep the membership alive."""
         if self._busy():
-            await self._in_thread(self._idle)
+            await self._wait_for_room()
             return
         batch = await self._in_thread(self._read)
         if batch:
             await self._put(batch)
+
+    async def _wait_for_room(self) -> None:
+        """Wait for an agent that is busy; while one stands still, go on polling with everything paused.
+
+        Pausing throws away what was fetched ahead, so it isn't for every full channel.
+        """
+        loop = asyncio.get_running_loop()
+        patient_until_s = loop.time() + _PATIENCE_S
+        while self._busy():
+            if loop.time() < patient_until_s:
+                await asyncio.sleep(_ROOM_POLL_S)
+            else:
+                await self._in_thread(self._idle)
 
     async def stop(self) -> None:
         """Checkpoint what is processed and leave the group."""
