@@ -8,7 +8,7 @@ import importlib.metadata
 import os
 import platform
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,6 +111,17 @@ class Usage:
             threads_s[name] = threads_s.get(name, 0.0) + cpu_s
         pages = int((process / "statm").read_text(encoding="ascii").split()[1])
         return cls(_stat(process / "stat")[1], threads_s, pages * os.sysconf("SC_PAGE_SIZE") / 2**20)
+
+    @classmethod
+    def total(cls, parts: Iterable["Usage"]) -> "Usage":
+        """Return what several processes have used together."""
+        cpu_s, rss_mb = 0.0, 0.0
+        threads_s: dict[str, float] = {}
+        for part in parts:
+            cpu_s, rss_mb = cpu_s + part.cpu_s, rss_mb + part.rss_mb
+            for name, used_s in part.threads_s.items():
+                threads_s[name] = threads_s.get(name, 0.0) + used_s
+        return cls(cpu_s, threads_s, rss_mb)
 
     def since(self, earlier: "Usage") -> "Usage":
         """Return what was used after `earlier`; memory as it is now."""

@@ -172,9 +172,10 @@ class Plant:
         elapsed_ns = window_end_ns - self.end_ns(asset, -1) - _ROUNDING_NS
         return self.end_ns(asset, int(elapsed_ns / _NS_PER_S // self.load.block_s))
 
-    def blocks(self, duration_s: float) -> Iterator[r.AcquisitionBlock]:
-        """Yield `duration_s` of all machines in the order of time."""
-        for number in range(int(duration_s / self.load.block_s + 1e-9)):
+    def blocks(self, duration_s: float, from_s: float = 0.0) -> Iterator[r.AcquisitionBlock]:
+        """Yield all machines' blocks from `from_s` up to `duration_s` after the start, in the order of time."""
+        first, end = (int(at_s / self.load.block_s + 1e-9) for at_s in (from_s, duration_s))
+        for number in range(first, end):
             for asset in range(self.load.assets):
                 yield self.block(asset, number)
 

@@ -1,6 +1,6 @@
-"""One stream worker on a core of its own, over services of its own: what the benchmark measures.
+"""Stream workers on cores of their own, over services of their own: what the benchmarks measure.
 
-Invariants: nothing of the project's data is touched; services, worker and data are gone at the end, whatever happened.
+Invariants: nothing of the project's data is touched; services, workers and data are gone at the end, whatever happened.
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
@@ -30,13 +30,13 @@ _STOP_S: Final = 20.0
 
 @dataclass(slots=True)
 class MeasuredStack:
-    """Services of its own, and the worker once it is started; made by `measured_stack`."""
+    """Services of its own, and the workers once they are started; made by `measured_stack`."""
 
     settings: Settings
     services: LocalServices
     urls: Urls
     cores: Cores
-    _worker: ChildProcess | None = None
+    _workers: list[ChildProcess] = field(default_factory=list)
 
     def prepare(self, site: Site, assets: Sequence[AssetConfiguration]) -> None:
         """Make topics and tables, and put the assets' configurations on the log."""
@@ -53,34 +53,56 @@ class MeasuredStack:
 
     def start_worker(self) -> None:
         """Start the worker on its core; return once it has joined."""
-        ready = self.services.folder.run / "worker.ready"
-        urls = {"FAULTLINE_KAFKA_URL": self.urls.kafka, "FAULTLINE_DATABASE_URL": self.urls.database}
-        environment = child_environment(urls, self.settings)
-        spec = ProcessSpec(
-            name="worker",
-            argv=(sys.executable, "-m", "runtime", "worker", "--ready-file", str(ready)),
-            log_file=self.services.folder.logs / "worker.log",
-            ready=ready.exists,
-            cwd=PROJECT,
-            environment=environment,
-            stop_deadline_s=_STOP_S,
-        )
-        self._worker = self.services.supervisor.start(spec)
-        pin_process(self._worker.pid, self.cores.measured)
-        self._worker.await_ready()
+        self.start_workers([self.cores.measured])
+
+    def start_workers(self, cores: Sequence[frozenset[int]]) -> None:
+        """Start a worker on each of `cores`, side by side; return once all own partitions."""
+        for number, core in enumerate(cores):
+            name = f"worker-{number}" if number else "worker"
+            ready = self.services.folder.run / f"{name}.ready"
+            ready.unlink(missing_ok=True)
+            urls = {"FAULTLINE_KAFKA_URL": self.urls.kafka, "FAULTLINE_DATABASE_URL": self.urls.database}
+            spec = ProcessSpec(
+                name=name,
+                argv=(sys.executable, "-m", "runtime", "worker", "--ready-file", str(ready)),
+                log_file=self.services.folder.logs / f"{name}.log",
+                ready=ready.exists,
+                cwd=PROJECT,
+                environment=child_environment(urls, self.settings),
+                stop_deadline_s=_STOP_S,
+            )
+            worker = self.services.supervisor.start(spec)
+            self._workers.append(worker)
+            pin_process(worker.pid, core)
+        for worker in self._workers:
+            worker.await_ready()
+
+    def stop_workers(self) -> None:
+        """Stop the workers after a last checkpoint."""
+        while self._workers:
+            self.services.supervisor.stop_child(self._workers.pop())
+
+    def count_assessments(self) -> int:
+        """Return how many windows the database holds."""
+        return asyncio.run(self._count_assessments())
+
+    async def _count_assessments(self) -> int:
+        async with Database(self.urls.database) as database:
+            (row,) = await database.rows("SELECT count(*) AS stored FROM assessment")
+            return int(row["stored"])
 
     def usage(self) -> Usage:
-        """Return what the worker has used so far."""
-        return Usage.of(0 if self._worker is None else self._worker.pid)
+        """Return what the workers have used so far, all together."""
+        return Usage.total([Usage.of(worker.pid) for worker in self._workers])
 
     @property
     def ended(self) -> bool:
-        """Whether the worker has ended by itself."""
-        return self._worker is not None and self._worker.returncode is not None
+        """Whether a worker has ended by itself."""
+        return any(worker.returncode is not None for worker in self._workers)
 
     def last_words(self) -> str:
-        """Return the end of the worker's log."""
-        return "" if self._worker is None else self._worker.last_words()
+        """Return the end of the workers' logs."""
+        return "; ".join(worker.last_words() for worker in self._workers)
 
 
 @contextmanager

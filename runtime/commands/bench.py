@@ -14,6 +14,7 @@ from loadtests.machine import describe_machine
 from loadtests.plant import Load
 from runtime.memory import keep_freed_memory
 from runtime.pipeline_bench import Plan, measure
+from runtime.scale_bench import measure_scaling
 from runtime.settings import load_settings
 
 bench: Final = typer.Typer(add_completion=False, no_args_is_help=True, help="Measure; bounded in load and time.")
@@ -62,6 +63,26 @@ def features(
     keep_freed_memory()  # as the worker does
     result = {"shapes": feature_bench.measure(seconds, _say), "machine": describe_machine()}
     _finish("features", result, as_json=as_json, record=record)
+
+
+@bench.command("scale")
+def scale(
+    *,
+    assets: Annotated[int, typer.Option(min=2, max=2000, help="Machines.")] = 24,
+    channels: Annotated[int, typer.Option(min=1, max=64, help="Channels of each machine.")] = 8,
+    seconds: Annotated[float, typer.Option(min=2, max=3600, help="Signal of each machine in each phase.")] = 60.0,
+    as_json: _AsJson = False,
+    record: _Record = False,
+) -> None:
+    """Measure one worker, then two that go on from its snapshots and share its partitions.
+
+    Each worker has a core of its own; broker and database have the others, and share the workers' where there are only
+    two. Status 1 if the windows that are stored in the end aren't those of the backlogs.
+    """
+    load = Load(assets=assets, channels=channels, window=WindowSettings(band_interval_s=60.0))
+    result = measure_scaling(load, seconds, load_settings(), _say)
+    _finish("scale", result, as_json=as_json, record=record)
+    raise typer.Exit(1 if result["different"] else 0)
 
 
 def _finish(name: str, result: dict[str, Any], *, as_json: bool, record: bool) -> None:
