@@ -22,6 +22,9 @@ _LIBRARIES: Final = (
     "uvicorn",
     "httpx",
     "httpcore",
+    "httpx2",
+    "httpcore2",
+    "openai",
     "psycopg",
     "opensearch",
 )
