@@ -12,7 +12,8 @@ from contracts import records as r
 from contracts.activations import activation_of
 from contracts.codec import BundledSchemas, Codec
 from contracts.errors import BadRecord, Reason
-from runtime.demo import demo_assets
+from processors.pipeline import PartitionPipeline
+from runtime.demo import demo_assets, demo_records
 from streams import retry
 from streams.alarms import AlarmWorker
 from streams.conditions import SINK_AGE_S, ConditionWorker
@@ -188,6 +189,26 @@ class TestConditionWorker:
         assert (letter.key, letter.value) == (b"P-101", b"poison")
         assert letter.headers == (r.Header(name="h", value=b"1"),)
         assert parts.store.epochs == {("measurements", 0): 1}
+
+    @pytest.mark.parametrize("size", [1, 3, 1_000])
+    def test_the_size_of_the_batches_changes_no_result(self, parts: Parts, size: int) -> None:
+        async def story() -> None:
+            await parts.conditions.claim(0)
+            for first in range(0, len(log), size):
+                await parts.conditions.process(log[first : first + size])
+            await parts.conditions.checkpoint(parts.commit)
+
+        records = [due.record for due in demo_records(boot_id="b", start_ns=START_NS, duration_s=3.2)]
+        mine = [record for record in records if not isinstance(record, r.Tick) and record.asset_id == "P-101"]
+        log = [activated(), *(message(offset, record) for offset, record in enumerate(mine, start=1))]
+        run(story())
+        whole = PartitionPipeline(NoModels(), ports.Checkpoint(-1, 0, {}))
+        for one in log:
+            assert whole.feed(CODEC, one.offset, one.key, one.value) is None
+        expected = whole.take().assessments
+        assert len(expected) == 3
+        assert parts.store.rows.assessments == expected
+        assert parts.outlet.on(topics.ASSESSMENTS) == expected
 
     def test_every_owned_partition_gets_a_tick(self, parts: Parts) -> None:
         async def story() -> None:
