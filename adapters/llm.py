@@ -15,6 +15,8 @@ from contextlib import AsyncExitStack, aclosing
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
+from anyio import EndOfStream
+
 from contracts.documents import Message
 from contracts.errors import Unavailable
 
@@ -30,7 +32,7 @@ _PREFIX: Final = "data:"
 _DONE: Final = "[DONE]"
 #: What the library would take from variables of the environment that are for another endpoint.
 _FROM_ENVIRONMENT: Final = ("OpenAI-Organization", "OpenAI-Project")
-#: Keeps the library from looking for a key in the environment; never sent.
+#: Keeps the library from looking for a key in the environment; never sent, since every request names its own.
 _NO_KEY: Final = "none"
 
 
@@ -63,8 +65,7 @@ class ChatModel:
 
         deadline_s = asyncio.get_running_loop().time() + self._timeout_s
         headers: dict[str, str | openai.Omit] = {name: openai.Omit() for name in _FROM_ENVIRONMENT}
-        if not self._key:
-            headers["Authorization"] = openai.Omit()
+        headers["Authorization"] = f"Bearer {self._key}" if self._key else openai.Omit()
         async with self._client() as client:
             request = client.chat.completions.with_streaming_response.create(
                 model=self._model,
@@ -83,7 +84,12 @@ class ChatModel:
                             yield piece
             except TimeoutError:
                 raise Unavailable("language model", f"no whole reply in {self._timeout_s:g} s") from None
-            except (openai.OpenAIError, httpx2.HTTPError) as error:
+            except (
+                openai.OpenAIError,
+                httpx2.HTTPError,
+                OSError,
+                EndOfStream,
+            ) as error:  # the last two from broken TLS
                 if isinstance(error.__cause__, Unavailable):  # ours, from before the library saw the answer
                     raise error.__cause__ from None
                 raise Unavailable("language model", type(error.__cause__ or error).__name__) from None
@@ -95,7 +101,7 @@ class ChatModel:
             trust_env=False, follow_redirects=False, event_hooks={"response": [_refuse_failure]}
         )
         return openai.AsyncOpenAI(
-            api_key=self._key or _NO_KEY,
+            api_key=_NO_KEY,
             base_url=self._url,
             timeout=openai.Timeout(self._timeout_s, connect=min(_CONNECT_S, self._timeout_s)),
             max_retries=0,

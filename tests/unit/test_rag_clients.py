@@ -149,6 +149,7 @@ def test_language_model_is_sent_the_key_given_and_nothing_of_the_environment(
     caplog.set_level(logging.DEBUG)
     for name in ("OPENAI_API_KEY", "OPENAI_ADMIN_KEY", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.setenv(name, "hunter2")
+    monkeypatch.setenv("OPENAI_CUSTOM_HEADERS", "Authorization: Bearer hunter2")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
     reply, [asked] = write(REPLY, key)
