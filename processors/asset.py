@@ -36,20 +36,20 @@ class _AssetState(msgspec.Struct, array_like=True):
 class AssetPipeline:
     """The condition state of one asset; made by ``build`` or ``resume``."""
 
-    def __init__(self, config: AssetConfiguration, version: str, conditions: ConditionLogic) -> None:
+    def __init__(
+        self, config: AssetConfiguration, version: str, conditions: ConditionLogic, models: ports.ModelStore
+    ) -> None:
         self._config = config
         self._version = version
         self._conditions = conditions
         self._groups: dict[tuple[str, ...], ChannelGroup] = {}
         self._speed: tuple[int, float | None] = (0, None)
-        self._models: ports.ModelStore
+        self._models = models
 
     @classmethod
     def build(cls, config: AssetConfiguration, version: str, models: ports.ModelStore) -> "AssetPipeline":
         """Return an asset that has seen nothing yet."""
-        asset = cls(config, version, ConditionLogic.build(config, None))
-        asset._models = models
-        return asset
+        return cls(config, version, ConditionLogic.build(config, None), models)
 
     @classmethod
     def resume(cls, state: bytes, models: ports.ModelStore) -> "AssetPipeline":
@@ -57,8 +57,8 @@ class AssetPipeline:
         saved = msgspec.msgpack.decode(state, type=_AssetState)
         if saved.version != STATE_VERSION:
             raise BadRecord(Reason.INTERNAL, f"asset state version {saved.version}, {STATE_VERSION} expected")
-        asset = cls(saved.config, saved.config_version, ConditionLogic.build(saved.config, saved.conditions))
-        asset._models = models
+        conditions = ConditionLogic.build(saved.config, saved.conditions)
+        asset = cls(saved.config, saved.config_version, conditions, models)
         asset._speed = (saved.speed_at_ns, saved.speed_rpm)
         for group in saved.groups:
             resumed = ChannelGroup.resume(saved.config, group, models)
@@ -78,15 +78,13 @@ class AssetPipeline:
             )
         )
 
-    def activate(
-        self, config: AssetConfiguration, version: str, models: ports.ModelStore, results: ports.HistoryRows
-    ) -> None:
+    def activate(self, config: AssetConfiguration, version: str, results: ports.HistoryRows) -> None:
         """Put a configuration into force; open windows are closed under the old one."""
         if version == self._version:
             return
         for group in self._groups.values():
             self._assess(group, group.close(), results)
-        self._config, self._version, self._models = config, version, models
+        self._config, self._version = config, version
         self._conditions.reconfigure(config)
         self._groups.clear()
 

@@ -115,7 +115,7 @@ class PartitionPipeline:
             asset = AssetPipeline.build(config, activation.version, self._models)
             self._assets[activation.asset_id] = asset
         else:
-            asset.activate(config, activation.version, self._models, self.results)
+            asset.activate(config, activation.version, self.results)
         self._changed.add(activation.asset_id)
 
     def _tick(self, tick: r.Tick) -> None:
