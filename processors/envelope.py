@@ -17,6 +17,7 @@ import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
+from rocket_fft import c2c, r2c
 
 from contracts.errors import SignalError
 
@@ -24,6 +25,8 @@ F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
 Complex = npt.NDArray[np.complexfloating[Any, Any]]
+C64 = npt.NDArray[np.complex64]
+Rows = npt.NDArray[np.int64]
 
 #: Above the sampling rate over this, the anti-alias filter of a recorder has begun to close.
 USABLE_SHARE: Final = 2.56
@@ -46,6 +49,9 @@ _FIRST_LINE_BIN: Final = 5
 _LAST_LINE_HZ: Final = 1000.0
 #: A narrow band must lead the whole range by this over the root of the number of lines; in noise 1 % do (simulated).
 _LEAD: Final = 1.1
+#: So many real transforms are made together, and so many points are summed in float32.
+_ROWS: Final = 8
+_BLOCK: Final = 1024
 #: The floor of an envelope spectrum is its median over blocks of so many bins.
 _FLOOR_BLOCK: Final = 64
 
@@ -108,6 +114,128 @@ def envelope_spectrum(squared: Real, n_bins: int | None = None) -> Real:
     # not np.abs: its vectorised hypotenuse may round differently at the end of an array
     amplitudes[:, 1:inner] = np.sqrt(shaped.real**2 + shaped.imag**2) * squared.dtype.type(2.0 / length)
     return amplitudes
+
+
+class Envelopes:
+    """Squared envelope spectra of windows of one length, over and over.
+
+    Parameters
+    ----------
+    n_samples : int
+        Length of the windows.
+    """
+
+    def __init__(self, n_samples: int) -> None:
+        self._n_samples = n_samples
+        self._buffers: dict[int, tuple[C64, C64, F32, C64]] = {}
+
+    def spectra(self, spectrum: C64, channels: Rows, first: int, last: int, n_bins: int) -> tuple[F32, F32]:
+        """Return the amplitudes of `envelope_spectrum`, and the means of the squared envelopes.
+
+        Parameters
+        ----------
+        spectrum : ndarray, shape (n_channels, n_samples // 2 + 1), complex64
+            Plain one-sided FFT of the signals.
+        channels : ndarray of int, shape (n_rows,)
+            The channels wanted.
+        first, last : int
+            The band's bins, the last one excluded.
+        n_bins : int
+            How many bins of the envelope spectrum are wanted, at most as many as the band has.
+
+        Returns
+        -------
+        amplitudes : ndarray, shape (n_rows, n_bins), float32
+            Amplitudes in the signals' unit squared.
+        means : ndarray, shape (n_rows,), float32
+            Mean of each squared envelope.
+        """
+        amplitudes = np.zeros((channels.size, n_bins), np.float32)
+        means = np.zeros(channels.size, np.float32)
+        if last > first:
+            buffers = self._buffers_of(int(scipy.fft.next_fast_len(last - first + n_bins + 1)))
+            _fill_spectra(spectrum, channels, first, last, 2.0 / self._n_samples, *buffers, amplitudes, means)
+        return amplitudes, means
+
+    def _buffers_of(self, length: int) -> tuple[C64, C64, F32, C64]:
+        """Return what a transform of `length` points works in; the lengths are few, since bands and bearings are."""
+        if length not in self._buffers:
+            self._buffers[length] = (
+                np.zeros((1, length), np.complex64),
+                np.empty((1, length), np.complex64),
+                np.empty((_ROWS, length), np.float32),
+                np.empty((_ROWS, length // 2 + 1), np.complex64),
+            )
+        return self._buffers[length]
+
+
+@numba.njit(cache=True)
+def _fill_spectra(
+    spectrum: C64,
+    channels: Rows,
+    first: int,
+    last: int,
+    scale: float,
+    padded: C64,
+    wave: C64,
+    squared: F32,
+    raw: C64,
+    amplitudes: F32,
+    means: F32,
+) -> None:
+    axes = np.array([1])
+    padded[0, last - first :] = 0.0
+    for start in range(0, channels.size, squared.shape[0]):
+        n = min(squared.shape[0], channels.size - start)
+        for r in range(n):
+            _scale(spectrum[channels[start + r], first:last], scale, padded[0])
+            # one at a time: how many of them are transformed together would change the bits
+            c2c(padded, wave, axes, False, 1.0, 1)
+            means[start + r] = _square(wave[0].view(np.float32), squared[r])
+        r2c(squared[:n], raw[:n], axes, True, 1.0, 1)
+        for r in range(n):
+            _hann_amplitudes(raw[r], squared.shape[1], amplitudes[start + r])
+
+
+@numba.njit(cache=True)
+def _scale(band: C64, scale: float, out: C64) -> None:
+    factor = np.float32(scale)
+    for k in range(band.size):
+        out[k] = band[k] * factor
+
+
+@numba.njit(cache=True)
+def _square(parts: F32, squared: F32) -> float:
+    """Fill the squared magnitudes of complex numbers less their mean, which is returned."""
+    total = 0.0
+    for start in range(0, squared.size, _BLOCK):
+        stop = min(start + _BLOCK, squared.size)
+        total += _square_block(parts[2 * start : 2 * stop], squared[start:stop])
+    mean = total / squared.size
+    squared -= np.float32(mean)
+    return mean
+
+
+@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _square_block(parts: F32, squared: F32) -> float:
+    total = np.float32(0.0)
+    for i in range(squared.size):
+        value = parts[2 * i] * parts[2 * i] + parts[2 * i + 1] * parts[2 * i + 1]
+        squared[i] = value
+        total += value
+    return np.float64(total)
+
+
+@numba.njit(cache=True)
+def _hann_amplitudes(raw: C64, length: int, out: F32) -> None:
+    """Fill the amplitudes of a spectrum with the Hann window applied to its bins; nothing at either end of it."""
+    half, scale = np.float32(0.5), np.float32(2.0 / length)
+    parts = raw.view(np.float32)
+    out[:] = np.float32(0.0)
+    for k in range(1, min(out.size, raw.size - 1)):
+        re = parts[2 * k] - half * (parts[2 * k - 2] + parts[2 * k + 2])
+        im = parts[2 * k + 1] - half * (parts[2 * k - 1] + parts[2 * k + 3])
+        out[k] = scale * np.sqrt(re * re + im * im)
 
 
 @numba.njit(cache=True)

@@ -7,10 +7,9 @@ a family: it may be the shaft's own. Where only the shaft's multiples stand out,
 """
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import numba
 import numpy as np
@@ -84,7 +83,13 @@ def local_floor(amplitudes: Real, at: int) -> float:
 
 @numba.njit(cache=True)
 def level_over_floor_db(amplitudes: Real, position: float, floor: float) -> float:
-    """Return the level over `floor` of the line at `position` (bins, one bin of play); 0 where there is no peak.
+    """Return the level over `floor` of the line at `position` (bins, one bin of play); 0 where there is no peak."""
+    return 20.0 * math.log10(_ratio_to_floor(amplitudes, position, floor))
+
+
+@numba.njit(cache=True)
+def _ratio_to_floor(amplitudes: Real, position: float, floor: float) -> float:
+    """Return the line at `position` (bins, one bin of play) over `floor`; 1 where there is no peak.
 
     The skirt of a strong line next to it is no peak.
     """
@@ -94,7 +99,8 @@ def level_over_floor_db(amplitudes: Real, position: float, floor: float) -> floa
         v = amplitudes[k]
         if v > top and v >= amplitudes[k - 1] and v >= amplitudes[k + 1]:
             top = v
-    return 20.0 * math.log10(top / floor) if top > 0.0 and floor > 0.0 else 0.0
+    ratio: float = top / floor if top > 0.0 and floor > 0.0 else 1.0
+    return ratio
 
 
 @numba.njit(cache=True)
@@ -125,23 +131,159 @@ def search_family(amplitudes: Real, expected: float, shaft: float, levels: F64, 
     steps = math.floor(TOLERANCE * expected / step)
     best = expected
     best_score = -np.inf
-    best_sum = -np.inf
+    best_product = -np.inf
     for s in range(-steps, steps + 1):
         base = expected + s * step
+        # ratios are ordered like their levels, and their product like the sum of these: no logarithm is needed yet
+        product = 1.0
         for h in range(n_harmonics):
             position = (h + 1) * base
-            if may_be_the_shaft(position, shaft):
-                trial[h] = 0.0
-            else:
-                trial[h] = level_over_floor_db(amplitudes, position, floors[h])
-        score = np.median(trial)
-        total = np.sum(trial)
-        if score > best_score or (score == best_score and total > best_sum):
+            trial[h] = 1.0 if may_be_the_shaft(position, shaft) else _ratio_to_floor(amplitudes, position, floors[h])
+            product *= trial[h]
+        score = _middle(trial)
+        if score > best_score or (score == best_score and product > best_product):
             best = base
             best_score = score
-            best_sum = total
+            best_product = product
             levels[:] = trial
+    for h in range(n_harmonics):
+        levels[h] = 20.0 * math.log10(levels[h])
     return best
+
+
+@numba.njit(cache=True)
+def _middle(ratios: F64) -> float:
+    """Return the median by level of two or three ratios: of two it is their geometric mean."""
+    if ratios.size == 2:
+        return math.sqrt(ratios[0] * ratios[1])
+    return max(min(ratios[0], ratios[1]), min(max(ratios[0], ratios[1]), ratios[2]))
+
+
+@numba.njit(cache=True)
+def search_families(
+    amplitudes: Real, expected: F64, n_harmonics: npt.NDArray[np.int64], shaft: float, out: F64
+) -> None:
+    """Fill `out` (n_rows, n_families, 3 + HARMONICS) with what each row of `amplitudes` (n_rows, n_bins) shows.
+
+    That is the base position (bins), the median level (dB), the shaft order that the base can't be told from (0 where
+    it can), and the harmonics' levels. `expected` (n_families,) are the bases by geometry, bins; a family of fewer than
+    two harmonics is left out.
+    """
+    for f in range(expected.size):
+        n = n_harmonics[f]
+        if n < 2:
+            continue
+        levels, shaft_levels = np.empty(n), np.empty(n)
+        for r in range(amplitudes.shape[0]):
+            found = out[r, f]
+            found[0] = search_family(amplitudes[r], expected[f], shaft, levels, shaft_levels)
+            found[1] = np.median(levels)
+            found[2] = 0.0
+            on_shaft = np.median(shaft_levels)
+            if on_shaft > found[1] + _SHAFT_LEAD_DB:
+                found[2] = max(1.0, math.floor(expected[f] / shaft + 0.5))
+                found[0], found[1] = found[2] * shaft, on_shaft
+                levels[:] = shaft_levels
+            found[3 : 3 + n] = levels
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Which lines a bearing makes at a speed, and how many of their harmonics a spectrum can show.
+
+    Parameters
+    ----------
+    expected_hz : ndarray, shape (n_families,)
+        Base frequency of each family.
+    n_harmonics : ndarray, shape (n_families,), int64
+        How many harmonics the spectrum holds; less than two where the question can't be answered.
+    needed_s : tuple of (float or None)
+        Window length that could answer, where this one is too short.
+    shaft_hz, bin_hz : float
+        Shaft frequency and resolution.
+    """
+
+    expected_hz: F64
+    n_harmonics: npt.NDArray[np.int64]
+    needed_s: tuple[float | None, ...]
+    shaft_hz: float
+    bin_hz: float
+
+    @classmethod
+    def of(cls, geometry: BearingGeometry, speed_rpm: float, bin_hz: float, n_bins: int) -> "Question":
+        """Return the question for spectra of `n_bins` bins."""
+        shaft_hz = speed_rpm / 60.0
+        orders = geometry.orders
+        expected_hz = shaft_hz * np.array([orders.bpfo, orders.bpfi, 2.0 * orders.bsf, orders.ftf])
+        needed_s = 1.0 / (TOLERANCE * expected_hz)
+        too_short = needed_s * bin_hz > 1.0
+        within = ((n_bins - 4) * bin_hz / (expected_hz * (1.0 + TOLERANCE))).astype(np.int64)
+        harmonics = np.where(too_short, 0, np.clip(within, 0, HARMONICS))
+        needed = tuple(float(s) if short else None for s, short in zip(needed_s, too_short, strict=True))
+        return cls(expected_hz, harmonics, needed, shaft_hz, bin_hz)
+
+    @property
+    def answerable(self) -> bool:
+        """Whether any family can be looked for."""
+        return bool((self.n_harmonics >= 2).any())
+
+    def answer(self, amplitudes: Real) -> F64:
+        """Return what each row of `amplitudes` shows, as `search_families` fills it; NaN where undecided."""
+        found = np.full((amplitudes.shape[0], len(FAMILY_NAMES), 3 + HARMONICS), np.nan)
+        expected = self.expected_hz / self.bin_hz
+        search_families(amplitudes, expected, self.n_harmonics, self.shaft_hz / self.bin_hz, found)
+        return found
+
+    def families(self, found: F64) -> tuple[LineFamily, ...]:
+        """Return one row of the answer as families."""
+        return tuple(self._family(index, row.tolist()) for index, row in enumerate(found))
+
+    def _family(self, index: int, found: Sequence[float]) -> LineFamily:
+        name, expected_hz = FAMILY_NAMES[index], float(self.expected_hz[index])
+        if math.isnan(found[0]):
+            return LineFamily(name, expected_hz, None, None, (), None, decided=False, needed_s=self.needed_s[index])
+        base_hz = found[0] * self.bin_hz
+        levels = found[3 : 3 + int(self.n_harmonics[index])]
+        return LineFamily(
+            name,
+            expected_hz,
+            base_hz,
+            found[1],
+            tuple((base_hz * (h + 1), level) for h, level in enumerate(levels)),
+            f"{int(found[2])}x" if found[2] else None,
+            decided=True,
+            needed_s=None,
+        )
+
+
+class FamiliesOfChannels(Sequence[tuple[LineFamily, ...]]):
+    """The families of every channel of a window, each put into words when it is asked for.
+
+    Parameters
+    ----------
+    n_channels : int
+        Number of channels; those without an answer have no families.
+    """
+
+    def __init__(self, n_channels: int) -> None:
+        self._answers: list[tuple[Question, F64] | None] = [None] * n_channels
+
+    def answer(self, channel: int, question: Question, found: F64) -> None:
+        """Take one channel's row of an answer."""
+        self._answers[channel] = (question, found)
+
+    @overload
+    def __getitem__(self, index: int) -> tuple[LineFamily, ...]: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[tuple[LineFamily, ...], ...]: ...
+    def __getitem__(self, index: int | slice) -> tuple[LineFamily, ...] | tuple[tuple[LineFamily, ...], ...]:
+        if isinstance(index, slice):
+            return tuple(self[c] for c in range(len(self))[index])
+        answer = self._answers[index]
+        return () if answer is None else answer[0].families(answer[1])
+
+    def __len__(self) -> int:
+        return len(self._answers)
 
 
 def find_families(
@@ -165,13 +307,8 @@ def find_families(
     families : tuple of LineFamily
         BPFO, BPFI, BSF and FTF.
     """
-    shaft_hz = speed_rpm / 60.0
-    orders = geometry.orders
-    expected: Sequence[float] = (orders.bpfo, orders.bpfi, 2.0 * orders.bsf, orders.ftf)
-    return tuple(
-        _find(name, amplitudes, bin_hz, order * shaft_hz, shaft_hz)
-        for name, order in zip(FAMILY_NAMES, expected, strict=True)
-    )
+    question = Question.of(geometry, speed_rpm, bin_hz, amplitudes.size)
+    return question.families(question.answer(amplitudes[np.newaxis])[0])
 
 
 def bins_needed(bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> int:
@@ -179,29 +316,3 @@ def bins_needed(bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> i
     orders = geometry.orders
     highest_hz = max(orders.bpfo, orders.bpfi, 2.0 * orders.bsf) * speed_rpm / 60.0
     return math.ceil(HARMONICS * (1.0 + TOLERANCE) * highest_hz / bin_hz) + _FLOOR_REACH + 4
-
-
-def _find(name: str, amplitudes: Real, bin_hz: float, expected_hz: float, shaft_hz: float) -> LineFamily:
-    needed_s = 1.0 / (TOLERANCE * expected_hz)
-    within = int((amplitudes.size - 4) / (expected_hz / bin_hz * (1.0 + TOLERANCE)))
-    n_harmonics = min(HARMONICS, within)
-    too_short = needed_s * bin_hz > 1.0
-    if too_short or n_harmonics < 2:
-        needed = needed_s if too_short else None
-        return LineFamily(name, expected_hz, None, None, (), None, decided=False, needed_s=needed)
-    levels, shaft_levels = np.empty(n_harmonics), np.empty(n_harmonics)
-    found = bin_hz * search_family(amplitudes, expected_hz / bin_hz, shaft_hz / bin_hz, levels, shaft_levels)
-    order, heights = None, levels.tolist()
-    if statistics.median(shaft_levels.tolist()) > statistics.median(heights) + _SHAFT_LEAD_DB:
-        multiple = max(1, math.floor(expected_hz / shaft_hz + 0.5))
-        found, heights, order = multiple * shaft_hz, shaft_levels.tolist(), f"{multiple}x"
-    return LineFamily(
-        name,
-        expected_hz,
-        found,
-        statistics.median(heights),
-        tuple((found * (h + 1), level) for h, level in enumerate(heights)),
-        order,
-        decided=True,
-        needed_s=None,
-    )

@@ -6,22 +6,22 @@ velocity, displacement and envelope. A row gives the same bits whatever rows lie
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
+from rocket_fft import r2c
 
 from contracts.errors import SignalError
 from contracts.features import FEATURE_INDEX, FEATURES
 from processors import envelope, health, mean_square, time_domain, velocity
 from processors.bearings import BearingGeometry, bearing
 from processors.envelope import choose_bands
-from processors.families import LineFamily, bins_needed, find_families
-from processors.health import SensorHealth
-from processors.spectrum import interpolated_peak
+from processors.families import FAMILY_NAMES, FamiliesOfChannels, LineFamily, Question, bins_needed
+from processors.health import HealthOfChannels, SensorHealth
 from processors.time_domain import INDEX
 
 __all__ = ["FeatureBlock", "FeatureEngine", "choose_bands", "warm_up"]
@@ -39,9 +39,35 @@ _ORDER_BINS: Final = 1.5
 _ORDER_SPACING_BINS: Final = 4.0
 #: A band that holds less than this share of the signal's rms holds the rounding of its numbers, no envelope.
 _ROUNDING_SHARE: Final = 1e-5
-#: Stands for no power where a logarithm is taken; such a bin has no share in the entropy.
-_SMALLEST: Final = float(np.finfo(np.float64).tiny)
+#: So many channels are worked on together: a transform of four rows costs little more than one of a single row, and
+#: what is made of a sample takes four times its own memory, which should fit the cache of a core.
+_FEWEST_ROWS: Final = 4
+_MOST_ROWS: Final = 16
+_CACHED_SAMPLES: Final = 210_000
+_MOTION_COLUMNS: Final = [FEATURE_INDEX[name] for name in velocity.MOTION_FEATURES]
 _ACCELERATION_EDGES_HZ: Final = (10.0, 1000.0, 5000.0, math.inf)
+_BANDS: Final = ("band_low_g", "band_mid_g", "band_high_g")
+#: Which features come from which columns of the moments, and from those of the power spectrum's shape.
+_FROM_MOMENTS: Final = {
+    "rms_g": "rms",
+    "peak_g": "peak",
+    "peak_to_peak_g": "peak_to_peak",
+    "crest_factor": "crest_factor",
+    "kurtosis": "kurtosis",
+    "skewness": "skewness",
+    "shape_factor": "shape_factor",
+    "impulse_factor": "impulse_factor",
+    "clearance_factor": "clearance_factor",
+    "clipped_samples": "clipped",
+    "bias_g": "mean",
+}
+_MOMENT_COLUMNS: Final = [FEATURE_INDEX[name] for name in _FROM_MOMENTS]
+_MOMENTS: Final = [INDEX[column] for column in _FROM_MOMENTS.values()]
+_FAMILY_COLUMNS: Final = [FEATURE_INDEX[f"{name.lower()}_db"] for name in FAMILY_NAMES]
+_POWER_COLUMNS: Final = [
+    FEATURE_INDEX[name]
+    for name in ("spectral_centroid_hz", "spectral_entropy", "dominant_frequency_hz", "dominant_amplitude_g")
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +78,15 @@ class FeatureBlock:
     ----------
     values : ndarray, shape (n_channels, len(FEATURES)), float32
         The feature vectors; NaN where undefined.
-    families : tuple of tuple of LineFamily
+    families : sequence of tuple of LineFamily
         Per channel the lines of its bearing; empty without bearing, speed or usable signal.
-    health : tuple of SensorHealth
+    health : sequence of SensorHealth
         Per channel the state of the signal itself.
     """
 
     values: F32
-    families: tuple[tuple[LineFamily, ...], ...]
-    health: tuple[SensorHealth, ...]
+    families: Sequence[tuple[LineFamily, ...]]
+    health: Sequence[SensorHealth]
 
 
 class FeatureEngine:
@@ -96,15 +122,18 @@ class FeatureEngine:
         self._bearings = tuple(bearings)
         n_bins = n_samples // 2 + 1
         self._moments = np.empty((n_channels, len(time_domain.COLUMNS)))
-        self._centred = np.empty(self._shape, np.float32)
-        self._power = np.empty((n_channels, n_bins))
-        self._logarithms = np.empty((n_channels, n_bins))
+        rows = max(_FEWEST_ROWS, min(_MOST_ROWS, _CACHED_SAMPLES // n_samples))
+        self._centred = np.empty((rows, n_samples), np.float32)
+        self._lowest_bin = math.ceil(_LOWEST_LINE_HZ / self._bin_hz)
+        self._spectrum = np.empty((n_channels, n_bins), np.complex64)
+        self._power = np.empty((n_channels, n_bins), np.float32)
         self._power_shape = np.empty((n_channels, len(mean_square.SHAPE_COLUMNS)))
-        self._integrated = np.empty((n_channels, 2))
         self._line = np.empty((n_channels, 2))
-        self._edges = _band_edges(self._bin_hz, n_bins)
+        self._power_units = np.array([self._bin_hz, 1.0, self._bin_hz, 1.0])
+        self._band_columns, self._edges = _band_edges(self._bin_hz, n_bins)
         self._bands_g = np.empty((n_channels, len(self._edges)))
-        self._wave = velocity.DisplacementWave(n_channels, n_samples, sampling_rate_hz)
+        self._envelopes = envelope.Envelopes(n_samples)
+        self._motion = velocity.Motion(n_channels, n_samples, sampling_rate_hz)
 
     def compute(self, samples_g: F32, speed_rpm: float | None, bands_hz: F64) -> FeatureBlock:
         """Return the features of one window.
@@ -130,17 +159,28 @@ class FeatureEngine:
         """
         self._check(samples_g, speed_rpm, bands_hz)
         speed = speed_rpm if speed_rpm is not None and speed_rpm > 0 else None
-        time_domain.moments(samples_g, self._moments, self._centred)
-        spectrum: C64 = scipy.fft.rfft(self._centred, axis=1)
-        mean_square.hann_mean_square(spectrum, self._shape[1], self._power)
+        _analyse(
+            samples_g,
+            self._centred,
+            self._moments,
+            self._spectrum,
+            self._power,
+            self._lowest_bin,
+            self._power_shape,
+            self._edges,
+            self._bands_g,
+        )
         values = np.full((self._shape[0], len(FEATURES)), np.nan)
-        self._time_features(values)
-        self._power_features(values)
-        self._motion_features(values, speed)
+        values[:, _MOMENT_COLUMNS] = self._moments[:, _MOMENTS]
+        values[:, _POWER_COLUMNS] = self._power_shape * self._power_units
+        values[:, self._band_columns] = self._bands_g
+        motion = self._motion.measure(self._spectrum, self._power, speed)
+        if motion is not None:
+            values[:, _MOTION_COLUMNS] = motion
         if speed is not None:
             self._order_features(values, speed)
-        states = tuple(health.judge(row, self._shape[1]) for row in self._moments)
-        families = self._bearing_features(values, spectrum, speed, bands_hz, states)
+        states = HealthOfChannels(self._moments.copy(), self._shape[1])
+        families = self._bearing_features(values, speed, bands_hz)
         values[self._moments[:, INDEX["not_finite"]] > 0] = np.nan
         return FeatureBlock(values.astype(np.float32), families, states)
 
@@ -152,56 +192,6 @@ class FeatureEngine:
         if bands_hz.shape != (self._shape[0], 2):
             raise SignalError(f"bands of shape {bands_hz.shape}; {(self._shape[0], 2)} needed")
 
-    def _time_features(self, values: F64) -> None:
-        moments = self._moments
-        crest, shape, impulse, clearance = time_domain.ratios(moments)
-        columns = {
-            "rms_g": moments[:, INDEX["rms"]],
-            "peak_g": moments[:, INDEX["peak"]],
-            "peak_to_peak_g": moments[:, INDEX["peak_to_peak"]],
-            "crest_factor": crest,
-            "kurtosis": moments[:, INDEX["kurtosis"]],
-            "skewness": moments[:, INDEX["skewness"]],
-            "shape_factor": shape,
-            "impulse_factor": impulse,
-            "clearance_factor": clearance,
-            "clipped_samples": moments[:, INDEX["clipped"]],
-            "bias_g": moments[:, INDEX["mean"]],
-        }
-        for name, column in columns.items():
-            values[:, FEATURE_INDEX[name]] = column
-
-    def _power_features(self, values: F64) -> None:
-        # whole arrays of logarithms are five times as fast as one at a time in the kernel
-        np.log(np.maximum(self._power, _SMALLEST, out=self._logarithms), out=self._logarithms)
-        lowest_bin = math.ceil(_LOWEST_LINE_HZ / self._bin_hz)
-        mean_square.describe_power(self._power, self._logarithms, lowest_bin, self._power_shape)
-        mean_square.band_rms(self._power, self._edges, self._bands_g)
-        values[:, FEATURE_INDEX["spectral_centroid_hz"]] = self._power_shape[:, 0] * self._bin_hz
-        values[:, FEATURE_INDEX["spectral_entropy"]] = self._power_shape[:, 1]
-        for index, name in enumerate(("band_low_g", "band_mid_g", "band_high_g")):
-            if self._edges[index, 1] > self._edges[index, 0]:
-                values[:, FEATURE_INDEX[name]] = self._bands_g[:, index]
-        for c, dominant in enumerate(self._power_shape[:, 2]):
-            if math.isfinite(dominant) and 1 <= dominant < self._power.shape[1] - 1:
-                k = int(dominant)
-                # √3 takes the rms share of a bin to the Hann amplitude of the line in it
-                magnitudes = np.sqrt(3.0 * self._power[c, k - 1 : k + 2])
-                position, amplitude = interpolated_peak(magnitudes, 1)
-                values[c, FEATURE_INDEX["dominant_frequency_hz"]] = (k - 1 + position) * self._bin_hz
-                values[c, FEATURE_INDEX["dominant_amplitude_g"]] = amplitude
-
-    def _motion_features(self, values: F64, speed_rpm: float | None) -> None:
-        low_hz, high_hz = velocity.band_hz(speed_rpm)
-        if self._bin_hz > low_hz or self._rate_hz < 2.0 * high_hz:
-            return
-        first = math.ceil(low_hz / self._bin_hz - 1e-9)
-        last = min(math.floor(high_hz / self._bin_hz + 1e-9), self._power.shape[1] - 1)
-        velocity.integrated_rms(self._power, first, last, self._bin_hz, self._integrated)
-        values[:, FEATURE_INDEX["velocity_rms_mm_s"]] = self._integrated[:, 0]
-        values[:, FEATURE_INDEX["displacement_rms_um"]] = self._integrated[:, 1]
-        values[:, FEATURE_INDEX["displacement_pp_um"]] = self._wave.peak_to_peak_um(self._centred, first, last)
-
     def _order_features(self, values: F64, speed_rpm: float) -> None:
         shaft_bins = speed_rpm / 60.0 / self._bin_hz
         if shaft_bins < _ORDER_SPACING_BINS:
@@ -212,58 +202,73 @@ class FeatureEngine:
             omega = 2.0 * math.pi * self._bin_hz * self._line[:, 0]
             values[:, FEATURE_INDEX[f"order_{order}x_mm_s"]] = velocity.MM_S2_PER_G * self._line[:, 1] / omega
 
-    def _bearing_features(
-        self,
-        values: F64,
-        spectrum: C64,
-        speed_rpm: float | None,
-        bands_hz: F64,
-        states: tuple[SensorHealth, ...],
-    ) -> tuple[tuple[LineFamily, ...], ...]:
+    def _bearing_features(self, values: F64, speed_rpm: float | None, bands_hz: F64) -> FamiliesOfChannels:
         values[:, FEATURE_INDEX["envelope_low_hz"]] = bands_hz[:, 0]
         values[:, FEATURE_INDEX["envelope_high_hz"]] = bands_hz[:, 1]
-        found: list[tuple[LineFamily, ...]] = [()] * len(self._bearings)
+        found = FamiliesOfChannels(self._shape[0])
         if speed_rpm is None:
-            return tuple(found)
-        for c, geometry, amplitudes in self._envelope_spectra(spectrum, speed_rpm, bands_hz, states):
-            found[c] = find_families(amplitudes, self._bin_hz, geometry, speed_rpm)
-            for family in found[c]:
-                if family.score_db is not None:
-                    values[c, FEATURE_INDEX[f"{family.name.lower()}_db"]] = family.score_db
-        return tuple(found)
+            return found
+        holds_signal = health.holds_signal(self._moments, self._shape[1])
+        for band, geometry, channels in self._alike(bands_hz, holds_signal):
+            first, last = envelope.band_bins(*band, self._bin_hz, self._shape[1])
+            n_bins = min(bins_needed(self._bin_hz, geometry, speed_rpm), last - first)
+            question = Question.of(geometry, speed_rpm, self._bin_hz, n_bins)
+            if question.answerable:
+                amplitudes, mean_squares = self._envelopes.spectra(self._spectrum, channels, first, last, n_bins)
+                answers = question.answer(amplitudes)
+                floors = (_ROUNDING_SHARE * self._moments[channels, INDEX["rms"]]) ** 2
+                answers[~(0.5 * mean_squares > floors)] = np.nan
+                values[channels[:, np.newaxis], _FAMILY_COLUMNS] = answers[:, :, 1]
+            else:
+                answers = np.full((channels.size, len(FAMILY_NAMES), 1), np.nan)
+            for c, answer in zip(channels.tolist(), answers, strict=True):
+                found.answer(c, question, answer)
+        return found
 
-    def _envelope_spectra(
-        self, spectrum: C64, speed_rpm: float, bands_hz: F64, states: tuple[SensorHealth, ...]
-    ) -> Iterator[tuple[int, BearingGeometry, F32]]:
-        """Yield channel, bearing and squared envelope spectrum; empty where the band holds nothing to look at.
-
-        Channels with the same band and as many lines to look at are transformed together: that is twice as fast.
-        """
-        alike: dict[tuple[int, int, int], list[tuple[int, BearingGeometry]]] = {}
-        for c, geometry in enumerate(self._bearings):
-            if geometry is not None and states[c].verdict not in ("invalid", "dead"):
-                first, last = envelope.band_bins(bands_hz[c, 0], bands_hz[c, 1], self._bin_hz, self._shape[1])
-                needed = min(bins_needed(self._bin_hz, geometry, speed_rpm), last - first)
-                alike.setdefault((first, last, needed), []).append((c, geometry))
-        for (first, last, needed), members in alike.items():
-            if last == first:
-                yield from ((c, geometry, np.empty(0, np.float32)) for c, geometry in members)
-                continue
-            channels = [c for c, _ in members]
-            every = len(channels) == self._shape[0]
-            squared = envelope.squared_envelope(
-                spectrum if every else spectrum[channels], self._shape[1], first, last, needed
-            )
-            amplitudes: F32 = envelope.envelope_spectrum(squared, needed)
-            for row, (c, geometry) in enumerate(members):
-                holds_signal = 0.5 * float(squared[row].mean()) > (_ROUNDING_SHARE * states[c].rms_g) ** 2
-                yield c, geometry, amplitudes[row] if holds_signal else amplitudes[row, :0]
+    def _alike(
+        self, bands_hz: F64, holds_signal: npt.NDArray[np.bool_]
+    ) -> list[tuple[tuple[float, float], BearingGeometry, npt.NDArray[np.int64]]]:
+        """Return the channels that have the same band and bearing, which are worked on together."""
+        alike: dict[tuple[float, float, BearingGeometry], list[int]] = {}
+        for c, (geometry, (low_hz, high_hz)) in enumerate(zip(self._bearings, bands_hz.tolist(), strict=True)):
+            if geometry is not None and holds_signal[c]:
+                alike.setdefault((low_hz, high_hz, geometry), []).append(c)
+        return [((low, high), geometry, np.array(rows)) for (low, high, geometry), rows in alike.items()]
 
 
-def _band_edges(bin_hz: float, n_bins: int) -> npt.NDArray[np.int64]:
+@numba.njit(cache=True)
+def _analyse(
+    samples: F32,
+    centred: F32,
+    moments: F64,
+    spectrum: C64,
+    power: F32,
+    lowest_bin: int,
+    shape: F64,
+    edges: npt.NDArray[np.int64],
+    bands_g: F64,
+) -> None:
+    """Fill moments, plain FFT, mean square, its shape and its bands; `centred` (rows, n_samples) holds a few at a time.
+
+    So many rows stay in the processor's cache from the samples to the bands.
+    """
+    axes = np.array([1])
+    for start in range(0, samples.shape[0], centred.shape[0]):
+        stop = min(start + centred.shape[0], samples.shape[0])
+        rows = centred[: stop - start]
+        time_domain.moments(samples[start:stop], moments[start:stop], rows)
+        r2c(rows, spectrum[start:stop], axes, True, 1.0, 1)
+        mean_square.hann_mean_square(spectrum[start:stop], samples.shape[1], power[start:stop])
+        mean_square.describe_power(power[start:stop], lowest_bin, shape[start:stop])
+        mean_square.band_rms(power[start:stop], edges, bands_g[start:stop])
+
+
+def _band_edges(bin_hz: float, n_bins: int) -> tuple[list[int], npt.NDArray[np.int64]]:
+    """Return the columns of the acceleration bands that the spectrum reaches, and their first and last bins."""
     nyquist_hz = (n_bins - 1) * bin_hz
     bins = [n_bins if edge >= nyquist_hz else math.ceil(edge / bin_hz - 1e-9) for edge in _ACCELERATION_EDGES_HZ]
-    return np.array(list(itertools.pairwise(bins)), np.int64)
+    held = [(FEATURE_INDEX[name], b) for name, b in zip(_BANDS, itertools.pairwise(bins), strict=True) if b[1] > b[0]]
+    return [column for column, _ in held], np.array([edges for _, edges in held], np.int64).reshape(-1, 2)
 
 
 def warm_up(report: Callable[[str], None] = lambda _: None) -> None:

@@ -4,8 +4,9 @@ Sensor faults are judged from the raw samples before anything else is diagnosed.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -63,7 +64,7 @@ def judge(row: npt.NDArray[np.float64], n_samples: int) -> SensorHealth:
     clipped, runs, hold = (int(row[INDEX[name]]) for name in ("clipped", "abrupt_runs", "longest_hold"))
     rms, bias = float(row[INDEX["rms"]]), float(row[INDEX["mean"]])
     verdict = None
-    if hold >= max(2, _DEAD_SHARE * n_samples):
+    if hold >= _dead_hold(n_samples):
         verdict = "dead"
     elif runs >= _CLIPPED_RUNS:
         verdict = "clipped"
@@ -72,3 +73,42 @@ def judge(row: npt.NDArray[np.float64], n_samples: int) -> SensorHealth:
     elif abs(bias) > max(_BIAS_G, _BIAS_OVER_RMS * rms):
         verdict = "biased"
     return SensorHealth(n_samples, 0, clipped, runs, hold, rms, bias, verdict)
+
+
+class HealthOfChannels(Sequence[SensorHealth]):
+    """The health of every channel of a window, each judged when it is asked for.
+
+    Parameters
+    ----------
+    moments : ndarray, shape (n_channels, len(time_domain.COLUMNS)), float64
+        Output of ``time_domain.moments``.
+    n_samples : int
+        Length of the window.
+    """
+
+    def __init__(self, moments: npt.NDArray[np.float64], n_samples: int) -> None:
+        self._moments = moments
+        self._n_samples = n_samples
+
+    @overload
+    def __getitem__(self, index: int) -> SensorHealth: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[SensorHealth, ...]: ...
+    def __getitem__(self, index: int | slice) -> SensorHealth | tuple[SensorHealth, ...]:
+        if isinstance(index, slice):
+            return tuple(judge(row, self._n_samples) for row in self._moments[index])
+        return judge(self._moments[index], self._n_samples)
+
+    def __len__(self) -> int:
+        return len(self._moments)
+
+
+def holds_signal(moments: npt.NDArray[np.float64], n_samples: int) -> npt.NDArray[np.bool_]:
+    """Return which channels (n_channels,) are neither invalid nor dead."""
+    holds: npt.NDArray[np.bool_] = moments[:, INDEX["longest_hold"]] < _dead_hold(n_samples)
+    holds &= moments[:, INDEX["not_finite"]] == 0
+    return holds
+
+
+def _dead_hold(n_samples: int) -> float:
+    return max(2.0, _DEAD_SHARE * n_samples)

@@ -1,7 +1,8 @@
 """From a plain FFT to the power of each bin, and the figures that describe a power spectrum.
 
 The Hann window is applied in the frequency domain (each bin less half its neighbours), so that one transform of the
-detrended samples serves both the power spectrum and the envelope.
+detrended samples serves both the power spectrum and the envelope. Arithmetic is of the spectrum's own precision within
+a block of bins, sums over blocks are float64.
 """
 
 import math
@@ -11,18 +12,24 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
+Real = npt.NDArray[np.floating[Any]]
 Complex = npt.NDArray[np.complexfloating[Any, Any]]
 
 #: Columns of ``describe_power``'s output, in order.
-SHAPE_COLUMNS: Final = ("centroid_bins", "entropy", "dominant_bin")
+SHAPE_COLUMNS: Final = ("centroid_bins", "entropy", "dominant_bins", "dominant_amplitude")
+#: Bins whose sums are of the spectrum's own precision.
+_BLOCK: Final = 512
+#: Bits of √½ as float32.
+_ROOT_OF_HALF: Final = 0x3F3504F3
 
 
 @numba.njit(cache=True)
-def hann_mean_square(spectrum: Complex, n_samples: int, out: F64) -> None:
+def hann_mean_square(spectrum: Complex, n_samples: int, out: Real) -> None:
     """Fill `out` (n_channels, n_bins) with each bin's share of the mean square, Hann window with energy correction.
 
-    `spectrum` is the plain one-sided FFT of `n_samples` samples.
+    `spectrum` is the plain one-sided FFT of `n_samples` samples, complex numbers of `out`'s precision.
     """
     n_channels, n_bins = spectrum.shape
     even = n_samples % 2 == 0
@@ -30,79 +37,154 @@ def hann_mean_square(spectrum: Complex, n_samples: int, out: F64) -> None:
     scale = 2.0 / (n_samples * (0.375 * n_samples)) * 0.25
     for c in range(n_channels):
         x = spectrum[c]
-        for k in range(n_bins):
+        for k in (0, n_bins - 1):
             left = x[k - 1] if k > 0 else np.conj(x[1])
             right = x[k + 1] if k + 1 < n_bins else np.conj(x[k - 1] if even else x[k])
-            re = np.float64(x[k].real) - 0.5 * (np.float64(left.real) + np.float64(right.real))
-            im = np.float64(x[k].imag) - 0.5 * (np.float64(left.imag) + np.float64(right.imag))
-            out[c, k] = scale * (re * re + im * im)
-        out[c, 0] *= 0.5
+            out[c, k] = scale * _square(x[k] - (left + right) / 2)
+        # interleaved: the bin on the left lies two numbers to the left
+        parts = x.view(x.real.dtype)
+        _hann_inside(parts[2:-2], parts[:-4], parts[4:], scale, out[c, 1:-1])
+        out[c, 0] /= 2
         if even:
-            out[c, n_bins - 1] *= 0.5
+            out[c, n_bins - 1] /= 2
 
 
 @numba.njit(cache=True)
-def describe_power(mean_square: F64, logarithms: F64, lowest_bin: int, out: F64) -> None:
-    """Fill `out` (n_channels, 3) with centroid (bins), entropy (0 to 1) and the largest bin from `lowest_bin` on.
+def _square(z: complex) -> float:
+    return z.real * z.real + z.imag * z.imag
 
-    `logarithms` holds those of `mean_square`, any finite number where that is 0. Without any power the three are NaN.
+
+@numba.njit(cache=True, fastmath={"contract"})
+def _hann_inside(middle: Real, left: Real, right: Real, scale: float, out: Real) -> None:
+    factor, half = middle.dtype.type(scale), middle.dtype.type(0.5)
+    for k in range(out.size):
+        re = middle[2 * k] - half * (left[2 * k] + right[2 * k])
+        im = middle[2 * k + 1] - half * (left[2 * k + 1] + right[2 * k + 1])
+        out[k] = factor * (re * re + im * im)
+
+
+@numba.njit(cache=True)
+def describe_power(mean_square: F32, lowest_bin: int, out: F64) -> None:
+    """Fill `out` (n_channels, len(SHAPE_COLUMNS)) with what a power spectrum comes down to.
+
+    Centroid (bins), entropy (0 to 1), and position (bins) and amplitude (peak) of the largest line from `lowest_bin`
+    on. Without any power all are NaN; the line is, where the largest bin lies at an end.
     """
     n_channels, n_bins = mean_square.shape
+    mantissas, exponents = np.empty(_BLOCK, np.int32), np.empty(_BLOCK, np.float32)
     for c in range(n_channels):
-        total, weighted, sum_of_logarithms = _weighted_sums(mean_square[c], logarithms[c])
-        if total > 0.0 and n_bins > 2:
-            out[c, 0] = weighted / total
-            entropy = (math.log(total) - sum_of_logarithms / total) / math.log(n_bins - 1)
-            out[c, 1] = min(max(entropy, 0.0), 1.0)
-            out[c, 2] = _largest_bin(mean_square[c], lowest_bin)
-        else:
-            out[c, :] = np.nan
+        out[c, :] = np.nan
+        total, weighted, sum_of_logarithms = _weighted_sums(mean_square[c], mantissas, exponents)
+        if not (total > 0.0 and n_bins > 2):
+            continue
+        out[c, 0] = weighted / total
+        entropy = (math.log(total) - sum_of_logarithms / total) / math.log(n_bins - 1)
+        out[c, 1] = min(max(entropy, 0.0), 1.0)
+        k = _largest_bin(mean_square[c], lowest_bin)
+        if 1 <= k < n_bins - 1:
+            _line_at(mean_square[c], k, out[c])
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
-def _weighted_sums(power: F64, logarithms: F64) -> tuple[float, float, float]:
+@numba.njit(cache=True)
+def _weighted_sums(power: F32, mantissas: npt.NDArray[np.int32], exponents: F32) -> tuple[float, float, float]:
     """Return the sums of a power spectrum, weighted by nothing, by the bin, and by its logarithms; without the mean."""
-    total = 0.0
-    weighted = 0.0
-    sum_of_logarithms = 0.0
-    for k in range(1, power.size):
-        p = power[k]
-        total += p
-        weighted += p * k
-        sum_of_logarithms += p * logarithms[k]
+    total = weighted = sum_of_logarithms = 0.0
+    for start in range(1, power.size, _BLOCK):
+        block = power[start : min(start + _BLOCK, power.size)]
+        m, e = mantissas[: block.size], exponents[: block.size]
+        _split(block.view(np.int32), m, e)
+        of_block, by_bin, by_logarithm = _sum_block(block, m.view(np.float32), e)
+        total += of_block
+        weighted += by_bin + start * of_block
+        sum_of_logarithms += by_logarithm
     return total, weighted, sum_of_logarithms
 
 
 @numba.njit(cache=True)
-def _largest_bin(power: F64, lowest_bin: int) -> float:
-    """Return the first of the largest bins from `lowest_bin` (at least 1) on; NaN where there is no power."""
-    # positive floats are ordered like the integers of their bits, whose maximum is vectorised
-    bits = power.view(np.int64)
-    first = max(lowest_bin, 1)
-    largest = np.int64(0)
-    for k in range(first, power.size):
-        largest = max(largest, bits[k])
-    if largest == 0:
-        return np.nan
-    for k in range(first, power.size):
-        if bits[k] == largest:
-            return np.float64(k)
-    return np.nan
+def _split(numbers: npt.NDArray[np.int32], mantissas: npt.NDArray[np.int32], exponents: F32) -> None:
+    """Fill mantissa (√½ to √2) and exponent of positive float32; all but the exponents are the integers of bits."""
+    for k in range(numbers.size):
+        e = (numbers[k] - np.int32(_ROOT_OF_HALF)) >> np.int32(23)
+        mantissas[k] = numbers[k] - (e << np.int32(23))
+        exponents[k] = np.float32(e)
+
+
+# a division that may raise is not vectorised
+@numba.njit(cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz"})
+def _sum_block(power: F32, mantissas: F32, exponents: F32) -> tuple[float, float, float]:
+    one, ln_2 = np.float32(1.0), np.float32(math.log(2.0))
+    third, fifth, seventh, ninth = np.float32(1 / 3), np.float32(1 / 5), np.float32(1 / 7), np.float32(1 / 9)
+    total, weighted, sum_of_logarithms = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    for k in range(power.size):
+        p = power[k]
+        # ln m = 2 artanh(s), whose series is exact to float32 for |s| < 0.172; a logarithm from the library isn't
+        # vectorised
+        s = (mantissas[k] - one) / (mantissas[k] + one)
+        q = s * s
+        half = s + s * q * (third + q * (fifth + q * (seventh + q * ninth)))
+        total += p
+        weighted += p * np.float32(np.int32(k))
+        sum_of_logarithms += p * (half + half + exponents[k] * ln_2)
+    return np.float64(total), np.float64(weighted), np.float64(sum_of_logarithms)
 
 
 @numba.njit(cache=True)
-def band_rms(mean_square: F64, edges: npt.NDArray[np.int64], out: F64) -> None:
+def _largest_bin(power: F32, lowest_bin: int) -> int:
+    """Return the first of the largest bins from `lowest_bin` (at least 1) on; 0 where there is no power."""
+    # positive floats are ordered like the integers of their bits, whose maximum is vectorised
+    first = max(lowest_bin, 1)
+    bits = power[first:].view(np.int32)
+    largest = np.int32(0)
+    block = 0
+    for start in range(0, bits.size, _BLOCK):
+        top = _largest(bits[start : min(start + _BLOCK, bits.size)])
+        if top > largest:
+            largest = top
+            block = start
+    for k in range(block, min(block + _BLOCK, bits.size)):
+        if largest > 0 and bits[k] == largest:
+            return first + k
+    return 0
+
+
+@numba.njit(cache=True)
+def _largest(numbers: npt.NDArray[np.int32]) -> np.int32:
+    largest = np.int32(0)
+    for k in range(numbers.size):
+        largest = max(largest, numbers[k])
+    return largest
+
+
+@numba.njit(cache=True)
+def _line_at(power: Real, k: int, row: F64) -> None:
+    """Fill position and amplitude of the line at local maximum `k`, as ``spectrum.interpolated_peak`` does."""
+    left, mid, right = math.sqrt(power[k - 1]), math.sqrt(power[k]), math.sqrt(power[k + 1])
+    ratio = max(left, right) / mid
+    delta = min(max((2.0 * ratio - 1.0) / (1.0 + ratio), 0.0), 0.5)
+    gain = 1.0 if delta < 1e-12 else math.sin(math.pi * delta) / (math.pi * delta * (1.0 - delta**2))
+    row[2] = k + (delta if right >= left else -delta)
+    # √3 takes the rms share of a bin to the Hann amplitude of the line in it
+    row[3] = math.sqrt(3.0) * mid / gain
+
+
+@numba.njit(cache=True)
+def band_rms(mean_square: Real, edges: npt.NDArray[np.int64], out: F64) -> None:
     """Fill `out` (n_channels, n_bands) with the rms between edges (bins, the upper one excluded)."""
     for c in range(mean_square.shape[0]):
         for b in range(edges.shape[0]):
-            total = 0.0
-            for k in range(edges[b, 0], edges[b, 1]):
-                total += mean_square[c, k]
-            out[c, b] = math.sqrt(total)
+            out[c, b] = math.sqrt(_sum(mean_square[c, edges[b, 0] : edges[b, 1]]))
+
+
+@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+def _sum(numbers: Real) -> float:
+    total = 0.0
+    for k in range(numbers.size):
+        total += np.float64(numbers[k])
+    return total
 
 
 @numba.njit(cache=True)
-def line_rms(mean_square: F64, position: float, reach: float, out: F64) -> None:
+def line_rms(mean_square: Real, position: float, reach: float, out: F64) -> None:
     """Fill `out` (n_channels, 2) with position (bins) and rms of the strongest line within `reach` of `position`.
 
     A line is the main lobe of the Hann window: the largest bin with two bins on either side.

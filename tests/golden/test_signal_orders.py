@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from contracts.errors import SignalError
 from processors import averages, order, waterfall
+from processors.hjorth import hjorth
 from processors.spectrum import amplitude_spectrum, power_density
-from processors.time_domain import hjorth
 
 RATE_HZ = 25600.0
 SECONDS = 10.0
