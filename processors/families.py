@@ -156,7 +156,9 @@ def _middle(ratios: F64) -> float:
     """Return the median by level of two or three ratios: of two it is their geometric mean."""
     if ratios.size == 2:
         return math.sqrt(ratios[0] * ratios[1])
-    return max(min(ratios[0], ratios[1]), min(max(ratios[0], ratios[1]), ratios[2]))
+    lower, upper = min(ratios[0], ratios[1]), max(ratios[0], ratios[1])
+    middle: float = max(lower, min(upper, ratios[2]))
+    return middle
 
 
 @numba.njit(cache=True)
