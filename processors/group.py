@@ -21,6 +21,7 @@ from contracts.units import factor_to_canonical
 from processors.bearings import bearing
 from processors.configured import load_models, point_of
 from processors.diagnosis import diagnose
+from processors.families import LineFamily
 from processors.features import FeatureEngine, choose_bands
 from processors.regime import STOPPED, regime_of
 from processors.reorder import Hole, Samples
@@ -227,10 +228,19 @@ class ChannelGroup:
             steady = not window.partial and regime != STOPPED
             learn[row] = steady and found is None and not suspected(point.point_id)
         scores = self._scoring.score(block.values, regime, learn)
-        channels = tuple(self._assessed(row, block.values[row], scores[row]) for row in range(len(self.channels)))
+        channels = tuple(
+            self._assessed(row, block.values[row], block.families[row], scores[row])
+            for row in range(len(self.channels))
+        )
         return Judgement(regime, channels, tuple(diagnoses))
 
-    def _assessed(self, row: int, values: NDArray[np.float32], scores: tuple[r.Score, ...]) -> r.ChannelAssessment:
+    def _assessed(
+        self,
+        row: int,
+        values: NDArray[np.float32],
+        families: Sequence[LineFamily],
+        scores: tuple[r.Score, ...],
+    ) -> r.ChannelAssessment:
         features = tuple(None if math.isnan(value) else value for value in values.tolist())
         graded = grade(
             features[FEATURE_INDEX["velocity_rms_mm_s"]],
@@ -245,6 +255,9 @@ class ChannelGroup:
             zone=graded.zone,
             not_graded_because=graded.not_graded_because,
             scores=scores,
+            not_decided=tuple(
+                r.NotDecided(name=family.name, needed_s=family.needed_s) for family in families if not family.decided
+            ),
         )
 
     def _bands(self, window: GroupWindow, regime: str) -> NDArray[np.float64]:

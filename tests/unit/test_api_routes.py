@@ -36,7 +36,12 @@ def test_api_assessment_names_features_and_gives_undefined_ones_as_null() -> Non
     assert channel["features"]["kurtosis"] is None
     assert channel["features"]["bpfo_db"] is None
     assert channel["scores"][0]["explanation"][0]["name"] == "BPFO"
+    assert channel["own_features"] == {"band_ratio": 0.25, "tilt_deg": None}
+    assert channel["not_decided"] == [{"name": "FTF", "needed_s": 2.875}]
     assert body["diagnoses"][0]["fault"] == "outer_race"
+    assert body["diagnoses"][0]["confirm"] == "listen at the drive end"
+    assert body["diagnoses"][0]["excludes"] == ["unbalance"]
+    assert body["code_hash"] == "0f1e2d3c4b5a"
 
 
 def test_api_range_and_limit_reach_the_query() -> None:
