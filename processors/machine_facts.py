@@ -191,10 +191,11 @@ def _noise_facts(facts: Facts, readings: Readings, spectra: Spectra, rows: Seque
 
     Only for a machine with an impeller: nothing else cavitates. Flatness is the geometric over the arithmetic mean.
     """
-    if readings.train.blades is None or not readings.baseline_high_g:
+    if readings.train.blades is None or readings.healthy is None:
         return
-    rises = {row: _rise_db(readings, row) for row in rows}
-    row = max((r for r in rows if math.isfinite(rises[r])), key=lambda r: rises[r], default=None)
+    now_g, healthy_g = high_g(readings.values), high_g(readings.healthy)
+    rises = {r: 20.0 * math.log10(now_g[r] / healthy_g[r]) for r in rows if now_g[r] > 0.0 and healthy_g[r] > 0.0}
+    row = max(rises, key=lambda r: rises[r], default=None)
     if row is None:
         return
     facts.add(row, {"high_rise_db": rises[row]})
@@ -206,7 +207,7 @@ def _noise_facts(facts: Facts, readings: Readings, spectra: Spectra, rows: Seque
 
 
 def high_g(values: F32) -> F64:
-    """Return each channel's acceleration above 1 kHz, g rms: what a baseline of it is made of.
+    """Return each channel's acceleration above 1 kHz, g rms.
 
     Parameters
     ----------
@@ -222,8 +223,3 @@ def high_g(values: F32) -> F64:
     high = np.nan_to_num(values[:, FEATURE_INDEX["band_high_g"]].astype(np.float64))
     level: F64 = np.sqrt(mid * mid + high * high)
     return level
-
-
-def _rise_db(readings: Readings, row: int) -> float:
-    now, before = float(high_g(readings.values[row : row + 1])[0]), readings.baseline_high_g[row]
-    return 20.0 * math.log10(now / before) if now > 0.0 and before > 0.0 else math.nan

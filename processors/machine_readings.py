@@ -80,8 +80,8 @@ class Readings:
         Blades, gears, shafts, belts and line frequency, where known.
     trusted : sequence of bool
         Channels whose sensor is sound; the others are left out.
-    baseline_high_g : sequence of float, optional
-        Acceleration above 1 kHz of the healthy machine in this regime, g rms per channel; NaN where unknown.
+    healthy : ndarray, shape (n_channels, len(FEATURES)), float32, optional
+        The features of the healthy machine in this regime; NaN where unknown.
 
     Raises
     ------
@@ -96,7 +96,7 @@ class Readings:
     speed_rpm: float | None
     train: DriveTrain = field(default_factory=DriveTrain)
     trusted: Sequence[bool] = ()
-    baseline_high_g: Sequence[float] = ()
+    healthy: F32 | None = None
 
     def __post_init__(self) -> None:
         n = len(self.places)
@@ -108,8 +108,8 @@ class Readings:
             raise SignalError(f"sampling rate {self.sampling_rate_hz} Hz; a positive number needed")
         if self.speed_rpm is not None and not 0 <= self.speed_rpm < math.inf:
             raise SignalError(f"speed {self.speed_rpm} rpm; a number of at least 0 needed")
-        if any(len(given) not in (0, n) for given in (self.trusted, self.baseline_high_g)):
-            raise SignalError(f"trust or baseline of {len(self.trusted)}, {len(self.baseline_high_g)} of {n} channels")
+        if len(self.trusted) not in (0, n) or (self.healthy is not None and self.healthy.shape != self.values.shape):
+            raise SignalError(f"trust or a healthy machine of another number of channels than {n}")
 
     def feature(self, row: int, name: str) -> float:
         """Return a feature of a channel; NaN where undefined."""

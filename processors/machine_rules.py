@@ -48,7 +48,7 @@ class Condition:
             unit=self.unit,
             limit=self.low if math.isfinite(self.low) else self.high,
             frequency_hz=facts.lines_hz.get(self.fact),
-            text=f"{what}: {value:.3g}{'' if self.unit == '1' else ' ' + self.unit}",
+            text=f"{what} {value:.3g}{'' if self.unit == '1' else ' ' + self.unit}",
         )
 
 

@@ -16,6 +16,8 @@ from processors.machine_readings import Facts, Readings, Spectra
 
 #: A mesh beyond this share of the Nyquist frequency lies in the anti-alias filter.
 _USABLE_SHARE: Final = 0.85
+#: A mesh stands over at least so many bins to either side, of which its sidebands are few.
+_SURROUNDINGS_BINS: Final = 20.0
 _BELT_HARMONICS: Final = 4
 #: A belt's line counts if it is this share of all its lines.
 _BELT_LINE_SHARE: Final = 0.1
@@ -54,7 +56,7 @@ def _mesh_facts(facts: Facts, readings: Readings, spectra: Spectra, mesh: Mesh, 
         return
     lines = spectra.of(row)
     at = lines.at(mesh_hz, min(0.005 * mesh_hz, 0.4 * min(spacings_hz)))
-    if not lines.stands(at, 0.5 * max(spacings_hz)):
+    if not lines.stands(at, max(0.5 * max(spacings_hz), _SURROUNDINGS_BINS * lines.bin_hz)):
         return
     if "mesh_g" not in facts.values or lines.rms(at) > facts.values["mesh_g"]:
         facts.add(row, {"mesh_g": lines.rms(at)}, {"mesh_g": at * lines.bin_hz})

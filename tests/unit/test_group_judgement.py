@@ -29,7 +29,7 @@ def judged(length_s: float, speed_rpm: float | None) -> Judgement:
     window = WindowSettings(length_s=length_s, hop_s=length_s)
     config = AssetConfiguration(asset_id="P", site_id="s", name="P", asset_type="pump", points=(point,), window=window)
     n_samples = round(length_s * _RATE_HZ)
-    noise = np.random.default_rng(3).standard_normal(n_samples).astype("<f4")
+    noise = (0.1 * np.random.default_rng(3).standard_normal(n_samples)).astype("<f4")
     block = r.AcquisitionBlock(
         asset_id="P",
         device_id="daq",
