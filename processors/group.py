@@ -18,7 +18,7 @@ from contracts import records as r
 from contracts.assets import AssetConfiguration
 from contracts.features import FEATURE_INDEX
 from contracts.units import factor_to_canonical
-from processors.bearings import bearing
+from processors.bearings import bearing_at
 from processors.configured import load_models, point_of
 from processors.families import LineFamily
 from processors.features import FeatureEngine, choose_bands
@@ -100,7 +100,7 @@ class ChannelGroup:
         self.closed_by_tick = False
         self._config = config
         self._points = [point_of(config, channel) for channel in channels]
-        self._geometries = [bearing(p.bearing) if p.bearing else None for p in self._points]
+        self._geometries = [bearing_at(point, config.drive_train) for point in self._points]
         self._factors = np.array(
             [[factor_to_canonical(c.quantity, c.unit)] for c in channels], dtype=np.float32
         )  # a column, so that it scales rows

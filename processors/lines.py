@@ -8,17 +8,19 @@ import cmath
 import math
 from typing import Any, Final
 
+import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from processors.mean_square import hann_mean_square
 from processors.velocity import MM_S2_PER_G
 
 F64 = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
 
 #: Bins on either side of a Hann line that belong to it.
-LOBE: Final = 2
+_LOBE: Final = 2
 #: A line is looked for within so many bins, or this share of its frequency.
 _REACH_BINS: Final = 1.5
 _REACH_SHARE: Final = 0.005
@@ -26,71 +28,103 @@ _REACH_SHARE: Final = 0.005
 _OVER_FLOOR: Final = 5.0
 
 
+@numba.njit(cache=True)
+def strongest(power: F64, position: float, reach: float) -> int:
+    """Return the largest bin of `power` within `reach` of `position` (bins); -1 where a line there wouldn't fit."""
+    first = max(1, math.floor(position - reach + 0.5))
+    last = math.floor(position + reach + 0.5)
+    if last + _LOBE >= power.size:
+        return -1
+    at = first
+    for k in range(first, last + 1):
+        if power[k] > power[at]:
+            at = k
+    return at
+
+
+@numba.njit(cache=True)
+def line_rms(power: F64, at: int) -> float:
+    """Return the rms of the line at a bin; NaN where there is none."""
+    if at < 1:
+        return np.nan
+    total = 0.0
+    for k in range(max(1, at - _LOBE), min(power.size, at + _LOBE + 1)):
+        total += power[k]
+    return math.sqrt(total)
+
+
+@numba.njit(cache=True)
+def stands_out(power: F64, at: int, reach: int) -> bool:
+    """Return whether the line at a bin is a peak well over the `reach` bins to either side."""
+    if at < 1 or at + 1 >= power.size or power[at] < power[at - 1] or power[at] < power[at + 1]:
+        return False
+    floor = (2 * _LOBE + 1) * np.median(power[max(1, at - reach) : at + reach + 1])
+    level = line_rms(power, at)
+    return level > 0.0 and level >= _OVER_FLOOR * math.sqrt(floor)
+
+
 class Lines:
     """Spectrum of one channel.
 
     Parameters
     ----------
-    samples_g : ndarray, shape (n_samples,)
-        Acceleration, g; or another quantity, whose `acceleration_g2` is then in its own unit.
+    samples : ndarray, shape (n_samples,)
+        Acceleration, g; of another quantity only levels relative to each other make sense.
     sampling_rate_hz : float
         Sampling rate.
     """
 
-    def __init__(self, samples_g: Real, sampling_rate_hz: float) -> None:
-        n = samples_g.size
+    def __init__(self, samples: Real, sampling_rate_hz: float) -> None:
+        n = samples.size
         self.bin_hz = sampling_rate_hz / n
         self.length_s = n / sampling_rate_hz
-        raw = scipy.fft.rfft(samples_g[np.newaxis] - samples_g.mean(), axis=1)[0].astype(np.complex128)
-        # the Hann window, applied to the bins: each less half its neighbours
-        shaped = raw.copy()
-        shaped[1:-1] -= 0.5 * (raw[:-2] + raw[2:])
-        self.spectrum = shaped
+        self._raw = scipy.fft.rfft(samples[np.newaxis] - samples.mean(), axis=1)
+        power = np.empty(self._raw.shape)
+        hann_mean_square(self._raw, n, power)
+        power[0, 0] = 0.0
         #: Each bin's share of the mean square.
-        self.acceleration_g2: F64 = (shaped.real**2 + shaped.imag**2) * (2.0 / (n * 0.375 * n) * 0.25)
-        self.acceleration_g2[0] = 0.0
+        self.power: F64 = power[0]
 
     def at(self, frequency_hz: float, reach_hz: float | None = None) -> int:
         """Return the bin of the strongest line near a frequency; -1 beyond the spectrum."""
         position = frequency_hz / self.bin_hz
-        reach = max(_REACH_BINS, _REACH_SHARE * position if reach_hz is None else reach_hz / self.bin_hz)
-        first, last = max(1, math.floor(position - reach + 0.5)), math.floor(position + reach + 0.5)
-        if last + LOBE >= self.acceleration_g2.size:
-            return -1
-        return first + int(np.argmax(self.acceleration_g2[first : last + 1]))
+        reach = _REACH_SHARE * position if reach_hz is None else reach_hz / self.bin_hz
+        return int(strongest(self.power, position, max(_REACH_BINS, reach)))
 
     def rms(self, at: int) -> float:
-        """Return the rms of the line at a bin, g."""
-        return math.sqrt(float(self.acceleration_g2[max(1, at - LOBE) : at + LOBE + 1].sum())) if at > 0 else math.nan
+        """Return the rms of the line at a bin."""
+        return float(line_rms(self.power, at))
 
     def velocity_mm_s(self, frequency_hz: float) -> float:
         """Return the velocity rms of the strongest line near a frequency; NaN beyond the spectrum."""
-        at = self.at(frequency_hz)
-        return MM_S2_PER_G * self.rms(at) / (2.0 * math.pi * self.bin_hz * at) if at > 0 else math.nan
+        return self._velocity_mm_s(self.at(frequency_hz))
 
     def stands(self, at: int, reach_hz: float) -> bool:
         """Return whether the line at a bin is a peak well over its neighbourhood of `reach_hz` to either side."""
-        power = self.acceleration_g2
-        if at < 1 or at + 1 >= power.size or power[at] < max(power[at - 1], power[at + 1]):
-            return False
-        reach = max(4, int(reach_hz / self.bin_hz))
-        floor = (2 * LOBE + 1) * float(np.median(power[max(1, at - reach) : at + reach + 1]))
-        level = self.rms(at)
-        return level > 0.0 and level >= _OVER_FLOOR * math.sqrt(floor)
+        return bool(stands_out(self.power, at, max(4, int(reach_hz / self.bin_hz))))
 
     def standing(self, frequency_hz: float, shaft_hz: float) -> float:
         """Return the velocity rms of a line near a frequency if it stands among the shaft's orders, else 0."""
-        return self.velocity_mm_s(frequency_hz) if self.stands(self.at(frequency_hz), 0.4 * shaft_hz) else 0.0
+        at = self.at(frequency_hz)
+        return self._velocity_mm_s(at) if self.stands(at, 0.4 * shaft_hz) else 0.0
 
     def strongest_hz(self, low_hz: float, high_hz: float) -> float:
         """Return the frequency of the strongest bin between two frequencies."""
         first, last = max(1, math.floor(low_hz / self.bin_hz)), math.floor(high_hz / self.bin_hz)
-        return self.bin_hz * (first + int(np.argmax(self.acceleration_g2[first : last + 1])))
+        return self.bin_hz * (first + int(np.argmax(self.power[first : last + 1])))
+
+    def value(self, at: int) -> complex:
+        """Return the complex Hann line of an inner bin: the bin less half its neighbours."""
+        left, middle, right = (complex(self._raw[0, k]) for k in (at - 1, at, at + 1))
+        return middle - 0.5 * (left + right)
+
+    def _velocity_mm_s(self, at: int) -> float:
+        return MM_S2_PER_G * self.rms(at) / (2.0 * math.pi * self.bin_hz * at) if at > 0 else math.nan
 
 
 def phase_deg(one: Lines, other: Lines, frequency_hz: float) -> float:
     """Return the phase between two channels at the line near a frequency, 0 to 180 degrees; NaN without a line."""
     at = one.at(frequency_hz)
-    if at < 1 or not (one.acceleration_g2[at] > 0.0 and other.acceleration_g2[at] > 0.0):
+    if at < 1 or not (one.power[at] > 0.0 and other.power[at] > 0.0):
         return math.nan
-    return abs(math.degrees(cmath.phase(complex(one.spectrum[at] * np.conj(other.spectrum[at])))))
+    return abs(math.degrees(cmath.phase(one.value(at) * other.value(at).conjugate())))

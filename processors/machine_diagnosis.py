@@ -19,6 +19,7 @@ from contracts.features import FEATURE_INDEX
 from contracts.records import Diagnosis, Evidence, NotDecided
 from processors.diagnosis import BEARING_FAULTS, SENSOR_PREFIX, diagnose
 from processors.features import FeatureBlock
+from processors.lines import Lines
 from processors.machine_facts import measure
 from processors.machine_readings import Facts, Place, Readings, Spectra
 from processors.machine_rules import Finding, judge
@@ -247,6 +248,12 @@ def measure_all(readings: Readings) -> Facts:
     facts = measure(readings, spectra)
     measure_train(facts, readings, spectra)
     return facts
+
+
+def warm_up() -> None:
+    """Compile the kernels that a machine at fault needs first, so that no stream waits for them then."""
+    lines = Lines(np.random.default_rng(1).standard_normal(256).astype(np.float32), 256.0)
+    lines.standing(10.0, 10.0)
 
 
 def _with_echoes(found: Diagnosis, others: Sequence[Diagnosis]) -> Diagnosis:

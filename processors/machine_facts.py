@@ -18,7 +18,6 @@ from processors.lines import Lines, phase_deg
 from processors.machine_readings import Facts, Place, Readings, Spectra
 
 F32 = npt.NDArray[np.float32]
-F64 = npt.NDArray[np.float64]
 
 #: Below this velocity (boundary B/C of group 2 on rigid support) nobody balances or aligns a machine, mm/s rms.
 WORTH_MM_S: Final = 2.8
@@ -193,33 +192,20 @@ def _noise_facts(facts: Facts, readings: Readings, spectra: Spectra, rows: Seque
     """
     if readings.train.blades is None or readings.healthy is None:
         return
-    now_g, healthy_g = high_g(readings.values), high_g(readings.healthy)
-    rises = {r: 20.0 * math.log10(now_g[r] / healthy_g[r]) for r in rows if now_g[r] > 0.0 and healthy_g[r] > 0.0}
+    levels = {row: (_high_g(readings.values[row]), _high_g(readings.healthy[row])) for row in rows}
+    rises = {r: 20.0 * math.log10(now / healthy) for r, (now, healthy) in levels.items() if now > 0.0 and healthy > 0.0}
     row = max(rises, key=lambda r: rises[r], default=None)
     if row is None:
         return
     facts.add(row, {"high_rise_db": rises[row]})
     if rises[row] >= _RISE_DB:
         lines = spectra.of(row)
-        band = lines.acceleration_g2[math.ceil(_CAVITATION_HZ / lines.bin_hz) : -1]
+        band = lines.power[math.ceil(_CAVITATION_HZ / lines.bin_hz) : -1]
         if band.size >= 16 and float(band.min()) > 0.0:
             facts.add(row, {"high_flatness": math.exp(float(np.log(band).mean())) / float(band.mean())})
 
 
-def high_g(values: F32) -> F64:
-    """Return each channel's acceleration above 1 kHz, g rms.
-
-    Parameters
-    ----------
-    values : ndarray, shape (n_channels, len(FEATURES)), float32
-        Features.
-
-    Returns
-    -------
-    level_g : ndarray, shape (n_channels,), float64
-        NaN where the sampling rate is too low.
-    """
-    mid = values[:, FEATURE_INDEX["band_mid_g"]].astype(np.float64)
-    high = np.nan_to_num(values[:, FEATURE_INDEX["band_high_g"]].astype(np.float64))
-    level: F64 = np.sqrt(mid * mid + high * high)
-    return level
+def _high_g(values: F32) -> float:
+    """Return the acceleration above 1 kHz, g rms, from a channel's features; NaN where the sampling rate is too low."""
+    mid_g, high_g = (float(values[FEATURE_INDEX[name]]) for name in ("band_mid_g", "band_high_g"))
+    return math.hypot(mid_g, 0.0 if math.isnan(high_g) else high_g)

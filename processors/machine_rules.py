@@ -252,10 +252,10 @@ def judge(facts: Facts, rules: tuple[Rule, ...] = RULES) -> Judged:
     fired = [rule for rule in rules if all(condition.holds(facts) for condition in rule.needs)]
     silenced = {fault for rule in fired for fault in rule.excludes}
     findings = [_finding(rule, facts) for rule in fired if rule.fault not in silenced]
-    undecided = [_undecided(rule, facts) for rule in rules if rule.fault not in silenced]
+    asked = [_undecided(rule, facts) for rule in rules if rule.fault not in silenced] if facts.needed_s else []
     return Judged(
         tuple(sorted(findings, key=lambda finding: finding.confidence, reverse=True)),
-        tuple(one for one in undecided if one is not None),
+        tuple(one for one in asked if one is not None),
     )
 
 

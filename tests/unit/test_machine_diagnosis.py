@@ -50,7 +50,7 @@ def judge(
 ) -> MachineVerdict:
     samples = np.stack([*signals.values()]).astype(np.float32)
     geometries = [bearing(point.bearing) if point.bearing else None for point in signals]
-    engine = FeatureEngine(*samples.shape, RATE_HZ, geometries)
+    engine = FeatureEngine(samples.shape[0], samples.shape[1], RATE_HZ, geometries)
     block = engine.compute(samples, 60 * SHAFT_HZ, choose_bands(samples, RATE_HZ))
     return machine(*signals, train=train).judge(
         samples, block, 60 * SHAFT_HZ, suspected=lambda point_id: point_id == suspected
@@ -135,7 +135,7 @@ def test_a_bearing_fault_is_more_specific_than_unbalance_at_the_same_bearing() -
 
 def test_a_window_too_short_for_the_orders_says_so_at_the_channel_that_shakes() -> None:
     samples = np.stack([shaking(1.0), shaking(6.0)])[:, : int(0.12 * RATE_HZ)].astype(np.float32)
-    block = FeatureEngine(*samples.shape, RATE_HZ, [None, None]).compute(
+    block = FeatureEngine(samples.shape[0], samples.shape[1], RATE_HZ, [None, None]).compute(
         samples, 60 * SHAFT_HZ, choose_bands(samples, RATE_HZ)
     )
     found = machine(DE_H, DE_V).judge(samples, block, 60 * SHAFT_HZ)
@@ -147,7 +147,7 @@ def test_a_window_too_short_for_the_orders_says_so_at_the_channel_that_shakes() 
 
 def test_without_a_speed_and_at_standstill_nothing_turns() -> None:
     samples = np.stack([shaking(6.0)]).astype(np.float32)
-    engine = FeatureEngine(*samples.shape, RATE_HZ, [None])
+    engine = FeatureEngine(samples.shape[0], samples.shape[1], RATE_HZ, [None])
     for speed_rpm in (None, 0.0):
         block = engine.compute(samples, speed_rpm, choose_bands(samples, RATE_HZ))
         assert machine(DE_H).judge(samples, block, speed_rpm).diagnoses == ()

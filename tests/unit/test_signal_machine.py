@@ -42,7 +42,7 @@ def hum(seed: int, g: float = 0.002, n: int = T_S.size) -> NDArray[Any]:
 
 
 def features(samples: NDArray[Any], rate_hz: float = RATE_HZ, speed_rpm: float = 60 * SHAFT_HZ) -> NDArray[np.float32]:
-    engine = FeatureEngine(*samples.shape, rate_hz, (None,) * samples.shape[0])
+    engine = FeatureEngine(samples.shape[0], samples.shape[1], rate_hz, (None,) * samples.shape[0])
     bands_hz = np.array([[500.0, 5000.0]] * samples.shape[0])
     return engine.compute(np.ascontiguousarray(samples, np.float32), speed_rpm, bands_hz).values
 
@@ -143,7 +143,8 @@ def test_misalignment_silences_unbalance() -> None:
     (found,) = findings({H: line(1, 4.0) + line(2, 3.0, 40.0)})
     assert found.fault == "misalignment"
     ratio = next(evidence for evidence in found.evidence if evidence.name == "ratio_2x_1x")
-    assert (ratio.value, ratio.frequency_hz) == (pytest.approx(0.75, abs=0.01), pytest.approx(2 * SHAFT_HZ))
+    assert ratio.value == pytest.approx(0.75, abs=0.01)
+    assert ratio.frequency_hz == pytest.approx(2 * SHAFT_HZ)
     assert names({H: line(1, 1.0) + line(2, 0.9) + line(3.4, 5.0)}) == []
 
 
