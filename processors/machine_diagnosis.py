@@ -9,7 +9,7 @@ is silent at a bearing that is at fault, whose lines it would read.
 import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -106,49 +106,60 @@ class Machine:
             )
             for row, point in enumerate(self.points)
         ]
-        return self.conclude(samples_g, block.values, single, speed_rpm, healthy, suspected)
+        trusted = [is_sound(found) for found in single]
+        readings = self.readings(samples_g, block.values, speed_rpm, trusted, healthy)
+        return self.conclude(readings, measure_all(readings), single, suspected)
+
+    def readings(
+        self,
+        samples_g: npt.NDArray[np.floating[Any]],
+        values: F32,
+        speed_rpm: float | None,
+        trusted: Sequence[bool],
+        healthy: F32 | None = None,
+    ) -> Readings:
+        """Return what the facts of a window are measured on.
+
+        Parameters
+        ----------
+        samples_g : ndarray, shape (n_channels, n_samples)
+            The window, g.
+        values : ndarray, shape (n_channels, len(FEATURES)), float32
+            Its features.
+        speed_rpm : float or None
+            Speed of the reference shaft; at standstill it has none.
+        trusted : sequence of bool
+            Channels whose sensor is sound.
+        healthy : ndarray, optional
+            As for `judge`.
+        """
+        places = [Place(point.location, point.direction) for point in self.points]
+        turning_rpm = speed_rpm if speed_rpm is not None and speed_rpm > 0 else None
+        return Readings(samples_g, self.sampling_rate_hz, values, places, turning_rpm, self.train, trusted, healthy)
 
     def conclude(
         self,
-        samples_g: F32,
-        values: F32,
+        readings: Readings,
+        facts: Facts,
         single: Sequence[Diagnosis | None],
-        speed_rpm: float | None,
-        healthy: F32 | None = None,
         suspected: Callable[[str], bool] = lambda _point_id: False,
     ) -> MachineVerdict:
         """Return what the channels say together, given what each says of its own sensor and bearing.
 
         Parameters
         ----------
-        samples_g : ndarray, shape (n_channels, n_samples), float32
-            The window, g.
-        values : ndarray, shape (n_channels, len(FEATURES)), float32
-            Its features.
+        readings : Readings
+            The window.
+        facts : Facts
+            What was measured in it.
         single : sequence of Diagnosis or None
             Per channel a sensor or a bearing fault, if there is one.
-        speed_rpm : float or None
-            Speed of the reference shaft.
-        healthy : ndarray, optional
-            As for `judge`.
         suspected : callable
             As for `judge`.
         """
-        trusted = [found is None or not found.fault.startswith(SENSOR_PREFIX) for found in single]
-        readings = Readings(
-            samples_g,
-            self.sampling_rate_hz,
-            values,
-            [Place(point.location, point.direction) for point in self.points],
-            speed_rpm if speed_rpm is None or speed_rpm > 0 else None,
-            self.train,
-            trusted,
-            healthy,
-        )
-        facts = measure_all(readings)
         judged = judge(facts)
-        sensors = [found for found, sound in zip(single, trusted, strict=True) if found is not None and not sound]
-        bearings = self._bearing_faults(values, single, suspected)
+        sensors = [found for found in single if found is not None and not is_sound(found)]
+        bearings = self._bearing_faults(readings.values, single, suspected)
         machine = self._machine_faults(judged.findings, readings, bearings, suspected)
         not_decided: list[tuple[NotDecided, ...]] = [()] * len(self.points)
         row = readings.loudest(readings.rows())
@@ -234,6 +245,17 @@ class Machine:
             confirm=finding.confirm,
             excludes=finding.excludes,
         )
+
+
+def is_sound(found: Diagnosis | None) -> bool:
+    """Return whether a channel's sensor is sound, given what was found at it.
+
+    Examples
+    --------
+    >>> is_sound(None)
+    True
+    """
+    return found is None or not found.fault.startswith(SENSOR_PREFIX)
 
 
 def measure_all(readings: Readings) -> Facts:

@@ -11,7 +11,7 @@ from contracts.features import FEATURE_INDEX, FEATURES
 from contracts.records import Diagnosis, Evidence
 from processors.bearings import bearing
 from processors.features import FeatureEngine, choose_bands
-from processors.machine_diagnosis import Machine, MachineVerdict
+from processors.machine_diagnosis import Machine, MachineVerdict, measure_all
 from processors.velocity import MM_S2_PER_G
 
 RATE_HZ = 12800.0
@@ -90,8 +90,9 @@ def conclude(*entries: tuple[MeasurementPoint, float, Diagnosis | None]) -> list
     values = np.full((len(entries), len(FEATURES)), np.nan, np.float32)
     values[:, FEATURE_INDEX["peak_g"]] = [peak for _, peak, _ in entries]
     samples = np.zeros((len(entries), N), np.float32)
-    found = machine(*(point for point, _, _ in entries)).conclude(samples, values, [e[2] for e in entries], 1800.0)
-    return faults(found)
+    together = machine(*(point for point, _, _ in entries))
+    readings = together.readings(samples, values, 1800.0, [True] * len(entries))
+    return faults(together.conclude(readings, measure_all(readings), [found for _, _, found in entries]))
 
 
 def test_faults_at_different_frequencies_are_different_faults_unless_they_are_one_bearings() -> None:

@@ -19,6 +19,7 @@ from processors.features import FeatureEngine
 from processors.machine_diagnosis import measure_all
 from processors.machine_readings import Facts, Place, Readings
 from processors.machine_rules import RULES, Finding, judge
+from processors.motor_current import add_rotor_bars
 from processors.severity import Boundaries
 from processors.velocity import MM_S2_PER_G
 from processors.zone_tables import ISO_20816_1, grade_pump, is_significant_change, limits
@@ -118,6 +119,34 @@ def test_rotor_bars_are_refused_where_they_cannot_be_seen(
     found = rotor_bars(DriveTrain(line_frequency_hz=50.0, poles=4), speed_rpm, record_s, load)
     assert found.lower_hz is None
     assert says in str(found.refused_because)
+
+
+def stator(bar_db: float, seconds: float = 30.0) -> NDArray[Any]:
+    """Return a stator current at 50.1 Hz whose slip of 3 % modulates it, as a broken bar does."""
+    t_s = np.arange(int(seconds * 1000)) / 1000.0
+    side = 10.0 ** (bar_db / 20.0)
+    lines = [(50.1, 1.0), (50.1 - 3.0, side), (50.1 + 3.0, side)]
+    waves: NDArray[Any] = np.sum([a * np.cos(2 * np.pi * f * t_s + k) for k, (f, a) in enumerate(lines)], axis=0)
+    return waves + 1e-5 * np.random.default_rng(4).standard_normal(t_s.size)
+
+
+MOTOR = DriveTrain(line_frequency_hz=50.0, poles=4)
+
+
+def test_sidebands_at_twice_the_slip_are_a_broken_rotor_bar_and_a_healthy_motor_has_none() -> None:
+    broken, sound = Facts(), Facts()
+    bars = add_rotor_bars(broken, stator(-38.0), 1000.0, MOTOR, 1455.0, 0.9)
+    assert (bars.lower_hz, bars.upper_hz) == (47.0, 53.0)
+    (found,) = judge(broken).findings
+    assert found.fault == "rotor_bar"
+    assert found.evidence[0].value == pytest.approx(-38.0, abs=0.5)
+    assert found.evidence[0].frequency_hz == pytest.approx(47.1, abs=0.05)
+    add_rotor_bars(sound, stator(-60.0), 1000.0, MOTOR, 1455.0, 0.9)
+    assert sound.values["rotor_bar_db"] == pytest.approx(-60.0, abs=1.0)
+    assert judge(sound).findings == ()
+    idle = Facts()
+    assert add_rotor_bars(idle, stator(-38.0), 1000.0, MOTOR, 1455.0, 0.2).refused_because
+    assert idle.values == {}
 
 
 def test_unbalance_turns_by_90_degrees() -> None:
