@@ -41,7 +41,7 @@ class Condition:
         """Return the fact with the bound it was held against."""
         value = facts.values[self.fact]
         part = facts.parts.get(self.fact)
-        what = self.text if part is None else f"{self.text} of {part}"
+        what = self.text if part is None else f"{self.text} ({part})"
         return Evidence(
             name=self.fact,
             value=round(value, 4),
@@ -65,7 +65,10 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A fault that the facts speak for; ``row`` is the channel on which its main fact was measured."""
+    """A fault that the facts speak for; ``row`` is the channel on which its main fact was measured.
+
+    ``excludes`` has the faults that this one silences, and its rivals (for the same symptom) that a fact contradicts.
+    """
 
     fault: str
     confidence: float
@@ -251,7 +254,7 @@ def judge(facts: Facts, rules: tuple[Rule, ...] = RULES) -> Judged:
     """
     fired = [rule for rule in rules if all(condition.holds(facts) for condition in rule.needs)]
     silenced = {fault for rule in fired for fault in rule.excludes}
-    findings = [_finding(rule, facts) for rule in fired if rule.fault not in silenced]
+    findings = [_finding(rule, facts, rules) for rule in fired if rule.fault not in silenced]
     asked = [_undecided(rule, facts) for rule in rules if rule.fault not in silenced] if facts.needed_s else []
     return Judged(
         tuple(sorted(findings, key=lambda finding: finding.confidence, reverse=True)),
@@ -270,7 +273,7 @@ def _undecided(rule: Rule, facts: Facts) -> Undecided | None:
     return Undecided(rule.fault, max(facts.needed_s[fact] for fact in missing))
 
 
-def _finding(rule: Rule, facts: Facts) -> Finding:
+def _finding(rule: Rule, facts: Facts, rules: tuple[Rule, ...]) -> Finding:
     known = [(hint, hint.holds(facts)) for hint in rule.hints]
     confidence = _BASE_CONFIDENCE + sum(_HINT if holds else -_HINT for _, holds in known if holds is not None)
     holding = [*rule.needs, *(hint for hint, holds in known if holds)]
@@ -279,6 +282,15 @@ def _finding(rule: Rule, facts: Facts) -> Finding:
         round(min(max(confidence, _BOUNDS[0]), _BOUNDS[1]), 3),
         tuple(condition.evidence(facts) for condition in holding),
         rule.confirm,
-        rule.excludes,
+        tuple(dict.fromkeys((*rule.excludes, *_contradicted(rule, facts, rules)))),
         facts.rows[rule.needs[0].fact],
     )
+
+
+def _contradicted(rule: Rule, facts: Facts, rules: tuple[Rule, ...]) -> list[str]:
+    """Return the faults that would explain the same symptom, had a fact not spoken against them."""
+    return [
+        rival.fault
+        for rival in rules
+        if rival.needs[0] == rule.needs[0] and any(condition.holds(facts) is False for condition in rival.needs)
+    ]

@@ -162,6 +162,14 @@ def test_unbalance_turns_by_90_degrees() -> None:
     assert "phase_h_v_deg" not in {evidence.name for evidence in directed.evidence}
 
 
+def test_a_finding_names_the_rivals_that_a_fact_contradicts() -> None:
+    (found,) = findings({H: line(1, 5.0), V: line(1, 4.5, 90.0)}, DriveTrain(blades=5))
+    assert {"misalignment", "looseness", "rub", "oil_whirl", "blade_pass"} == set(found.excludes)
+    (loose,) = findings({H: np.asarray(sum(line(k, 3.0 / k, 35.0 * k) for k in range(1, 8)))})
+    assert {"unbalance", "misalignment"} <= set(loose.excludes)
+    assert "electrical" not in loose.excludes
+
+
 def test_unbalance_needs_the_first_order_real_vibration_and_a_radial_sensor() -> None:
     assert names({H: line(1, 1.0)}) == []
     assert names({H: line(1, 3.0) + line(3.4, 3.5)}) == []
