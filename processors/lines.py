@@ -78,7 +78,9 @@ class Lines:
         n = samples.size
         self.bin_hz = sampling_rate_hz / n
         self.length_s = n / sampling_rate_hz
-        self._raw = scipy.fft.rfft(samples[np.newaxis] - samples.mean(), axis=1)
+        self._raw = scipy.fft.rfft(samples[np.newaxis] - samples.dtype.type(samples.mean(dtype=np.float64)), axis=1)
+        # what is left of the mean is rounding
+        self._raw[0, 0] = 0.0
         power = np.empty(self._raw.shape)
         hann_mean_square(self._raw, n, power)
         power[0, 0] = 0.0

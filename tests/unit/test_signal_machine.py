@@ -228,6 +228,49 @@ def test_blades_and_line_frequency_need_a_description() -> None:
     assert names({H: line(4, 4.0) + line(1, 1.0)}, DriveTrain(line_frequency_hz=60.0)) == []
 
 
+FOURTH_PART = [line(k, 3.0 / k, 35.0 * k) for k in range(1, 8)]
+
+
+@pytest.mark.parametrize(
+    ("fault", "channels", "train", "fact", "hz"),
+    [
+        ("looseness", {H: sum(FOURTH_PART)}, DriveTrain(), "harmonics", None),
+        ("rub", {H: line(1, 3.0) + line(0.5, 1.5) + line(1 / 3, 1.0)}, DriveTrain(), "share_third", SHAFT_HZ / 3),
+        ("oil_whirl", {H: line(1, 2.0) + line(0.43, 3.5)}, DriveTrain(), "share_whirl", 0.43 * SHAFT_HZ),
+        ("blade_pass", {H: line(5, 4.0) + line(1, 1.0)}, DriveTrain(blades=5), "share_blade", 5 * SHAFT_HZ),
+        ("electrical", {H: line(100 / SHAFT_HZ, 4.0)}, DriveTrain(line_frequency_hz=50.0), "share_2line", 100.0),
+    ],
+)
+def test_a_finding_shows_its_line_and_the_bound(
+    fault: str, channels: Any, train: DriveTrain, fact: str, hz: float | None
+) -> None:
+    found = next(finding for finding in findings(channels, train) if finding.fault == fault)
+    shown = {evidence.name: evidence for evidence in found.evidence}[fact]
+    rule = next(rule for rule in RULES if rule.fault == fault)
+    assert shown.limit == next(need.low for need in rule.needs if need.fact == fact)
+    assert shown.value >= shown.limit
+    assert shown.frequency_hz == (None if hz is None else pytest.approx(hz, abs=0.5))
+    assert 0.3 <= found.confidence <= 0.9
+
+
+@pytest.mark.parametrize(
+    ("fault", "channels", "train"),
+    [
+        ("looseness", {H: sum(FOURTH_PART[:3])}, DriveTrain()),
+        ("looseness", {H: 0.2 * sum(FOURTH_PART)}, DriveTrain()),
+        ("rub", {H: line(1, 4.0) + line(0.5, 2.0)}, DriveTrain()),
+        ("oil_whirl", {H: line(1, 2.0) + line(0.55, 3.5)}, DriveTrain()),
+        ("oil_whirl", {H: line(1, 2.0) + line(0.43, 3.5) + line(0.5, 3.0)}, DriveTrain()),
+        ("blade_pass", {H: line(5, 4.0) + line(1, 1.0)}, DriveTrain(blades=6)),
+        ("blade_pass", {H: line(5, 1.0) + line(1, 4.0)}, DriveTrain(blades=5)),
+        ("electrical", {H: line(100 / SHAFT_HZ, 1.0) + line(1, 4.0)}, DriveTrain(line_frequency_hz=50.0)),
+        ("electrical", {H: line(120 / SHAFT_HZ + 0.3, 4.0)}, DriveTrain(line_frequency_hz=50.0)),
+    ],
+)
+def test_what_only_resembles_a_fault_is_not_found(fault: str, channels: Any, train: DriveTrain) -> None:
+    assert fault not in names(channels, train)
+
+
 PUMP = DriveTrain(blades=6)
 
 
