@@ -31,7 +31,7 @@ F32 = npt.NDArray[np.float32]
 _SAME_LINE: Final = 0.03
 #: A bearing fault this much less over the floor than another at a louder channel is that other's echo (dB).
 _OUTSHONE_DB: Final = 6.0
-#: A place within this share (3 dB) of the loudest keeps a fault that is suspected there already.
+#: A place within this share (3 dB) of the loudest keeps a fault that is suspected there; the first of several does.
 _STAYS: Final = 0.7
 _CAVITATION: Final = "cavitation"
 _LEVEL: Final = "velocity_rms_mm_s"
@@ -234,7 +234,7 @@ class Machine:
             for row in readings.rows()
             if (self.points[row].direction == "axial") == axial and readings.feature(row, _LEVEL) >= _STAYS * level
         ]
-        stays = [row for row in (finding.row, *alike) if suspected(self.points[row].point_id)]
+        stays = [row for row in alike if suspected(self.points[row].point_id)]
         row = stays[0] if stays else finding.row
         return Diagnosis(
             point_id=self.points[row].point_id,
