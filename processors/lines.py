@@ -16,7 +16,6 @@ import scipy.fft
 from processors.mean_square import hann_mean_square
 from processors.velocity import MM_S2_PER_G
 
-F64 = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
 
 #: Bins on either side of a Hann line that belong to it.
@@ -29,7 +28,7 @@ _OVER_FLOOR: Final = 5.0
 
 
 @numba.njit(cache=True)
-def strongest(power: F64, position: float, reach: float) -> int:
+def strongest(power: Real, position: float, reach: float) -> int:
     """Return the largest bin of `power` within `reach` of `position` (bins); -1 where a line there wouldn't fit."""
     first = max(1, math.floor(position - reach + 0.5))
     last = math.floor(position + reach + 0.5)
@@ -43,7 +42,7 @@ def strongest(power: F64, position: float, reach: float) -> int:
 
 
 @numba.njit(cache=True)
-def line_rms(power: F64, at: int) -> float:
+def line_rms(power: Real, at: int) -> float:
     """Return the rms of the line at a bin; NaN where there is none."""
     if at < 1:
         return np.nan
@@ -54,7 +53,7 @@ def line_rms(power: F64, at: int) -> float:
 
 
 @numba.njit(cache=True)
-def stands_out(power: F64, at: int, reach: int) -> bool:
+def stands_out(power: Real, at: int, reach: int) -> bool:
     """Return whether the line at a bin is a peak well over the `reach` bins to either side."""
     if at < 1 or at + 1 >= power.size or power[at] < power[at - 1] or power[at] < power[at + 1]:
         return False
@@ -81,11 +80,11 @@ class Lines:
         self._raw = scipy.fft.rfft(samples[np.newaxis] - samples.dtype.type(samples.mean(dtype=np.float64)), axis=1)
         # what is left of the mean is rounding
         self._raw[0, 0] = 0.0
-        power = np.empty(self._raw.shape)
+        power = np.empty(self._raw.shape, self._raw.real.dtype)
         hann_mean_square(self._raw, n, power)
         power[0, 0] = 0.0
         #: Each bin's share of the mean square.
-        self.power: F64 = power[0]
+        self.power: Real = power[0]
 
     def at(self, frequency_hz: float, reach_hz: float | None = None) -> int:
         """Return the bin of the strongest line near a frequency; -1 beyond the spectrum."""
