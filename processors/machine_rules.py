@@ -264,6 +264,8 @@ def judge(facts: Facts, rules: tuple[Rule, ...] = RULES) -> Judged:
 
 def _undecided(rule: Rule, facts: Facts) -> Undecided | None:
     """Return the length that a rule needs, where what is known speaks for it and the rest needs only that."""
+    if all(condition.fact not in facts.needed_s for condition in rule.needs):
+        return None
     answers = {condition.fact: condition.holds(facts) for condition in rule.needs}
     missing = [fact for fact, holds in answers.items() if holds is None]
     if False in answers.values() or not missing or len(missing) == len(answers):

@@ -117,6 +117,16 @@ def test_a_sensor_at_fault_is_diagnosed_as_that_and_takes_no_part() -> None:
     assert found.concerned == (True, False)
 
 
+def test_a_sensor_whose_mount_is_loose_says_nothing_of_the_machine() -> None:
+    drift = np.cumsum(np.random.default_rng(5).standard_normal(N))
+    slope = shaking(5.0) + 0.4 * (drift - drift.mean()) / drift.std()
+    found = judge({DE_H: slope, DE_V: shaking(1.0, seed=2)})
+    assert faults(found) == [("DE-H", "sensor_loose")]
+    assert found.diagnoses[0].evidence[0].limit == 0.5
+    rocking = shaking(5.0) + 0.4 * np.sin(2 * np.pi * 8.0 * T_S)
+    assert "sensor_loose" not in {fault for _, fault in faults(judge({DE_H: rocking, DE_V: shaking(1.0, seed=2)}))}
+
+
 def test_unbalance_is_found_from_both_directions_and_placed_at_the_loudest() -> None:
     turning = {DE_H: shaking(4.0), DE_V: shaking(5.0, 90.0, seed=2), NDE_V: shaking(1.0, seed=3)}
     (found,) = judge(turning).diagnoses
