@@ -198,7 +198,7 @@ class Machine:
         """Return whether a bearing fault is another's that is heard here.
 
         It is the same fault if it is the same bearing's, or has the same frequency. It is taken for the same, under
-        another name, if it stands so far less out here: another bearing's lines are near by chance.
+        another name or frequency, if it stands so far less out here: another bearing's lines are near by chance.
         """
         peak, row, found = heard
         loudest_peak, loudest_row, other = loudest
@@ -206,7 +206,8 @@ class Machine:
             own_hz = _frequency_hz(found)
             one, two = self.points[row], self.points[loudest_row]
             same_bearing = one.location == two.location and one.bearing == two.bearing
-            return same_bearing or abs(_frequency_hz(other) - own_hz) <= _SAME_LINE * own_hz
+            if same_bearing or abs(_frequency_hz(other) - own_hz) <= _SAME_LINE * own_hz:
+                return True
         return peak < loudest_peak and _level_db(other) - _level_db(found) >= _OUTSHONE_DB
 
     def _machine_faults(

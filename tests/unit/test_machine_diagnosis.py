@@ -103,9 +103,10 @@ def test_faults_at_different_frequencies_are_different_faults_unless_they_are_on
     ]
 
 
+@pytest.mark.parametrize("fault", ["inner_race", "outer_race"])
 @pytest.mark.parametrize(("far_db", "points"), [(11.0, ["DE-H"]), (15.0, ["DE-H", "NDE-V"])])
-def test_another_fault_far_fainter_than_a_louder_one_is_its_echo(far_db: float, points: list[str]) -> None:
-    near, far = heard(DE_H, "outer_race", 18.0, 106.4), heard(NDE_V, "inner_race", far_db, 145.0)
+def test_another_fault_far_fainter_than_a_louder_one_is_its_echo(fault: str, far_db: float, points: list[str]) -> None:
+    near, far = heard(DE_H, "outer_race", 18.0, 106.4), heard(NDE_V, fault, far_db, 145.0)
     assert [point for point, _ in conclude((DE_H, 2.2, near), (NDE_V, 0.5, far))] == points
 
 
