@@ -54,7 +54,10 @@ class AssetDetail(Struct, frozen=True, kw_only=True):
 
 
 class ChannelState(Struct, frozen=True, kw_only=True):
-    """One channel in an assessment; features by name, null where undefined."""
+    """One channel in an assessment; features by name, null where undefined.
+
+    ``own_features`` are the user's own; ``not_decided`` names what the window is too short for, with the length needed.
+    """
 
     channel_id: str
     point_id: str
@@ -62,6 +65,8 @@ class ChannelState(Struct, frozen=True, kw_only=True):
     not_graded_because: str | None = None
     features: dict[str, float | None]
     scores: list[r.Score]
+    own_features: dict[str, float | None] = {}
+    not_decided: list[r.NotDecided] = []
 
 
 class AssessmentDetail(Struct, frozen=True, kw_only=True):
@@ -83,6 +88,7 @@ class AssessmentDetail(Struct, frozen=True, kw_only=True):
     configuration_version: str
     channels: list[ChannelState]
     diagnoses: list[r.Diagnosis]
+    code_hash: str = ""
 
 
 class ConditionChange(Struct, frozen=True, kw_only=True):

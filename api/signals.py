@@ -13,9 +13,9 @@ from msgspec import Struct
 
 from api.payloads import WaveformDetail, WaveformSummary
 from api.times import Instant
-from contracts.errors import ConfigurationError, SignalError
+from contracts.errors import SignalError
 from contracts.ports import WaveformSnapshot
-from processors.bearings import bearing
+from processors.bearings import BearingGeometry
 from processors.spectrum import amplitude_spectrum
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def decimated(kept: WaveformSnapshot, points: int) -> WaveformDetail:
 def spectrum(
     kept: WaveformSnapshot,
     kind: Kind,
-    designation: str | None,
+    geometry: BearingGeometry | None,
     band_hz: tuple[float, float] | None,
     max_hz: float | None,
 ) -> SpectrumDetail:
@@ -111,7 +111,7 @@ def spectrum(
         The waveform.
     kind : str
         ``amplitude``, or ``envelope`` for the squared envelope.
-    designation : str, optional
+    geometry : BearingGeometry, optional
         The bearing that the channel listens to.
     band_hz : (float, float), optional
         The band to demodulate; the most impulsive one by default.
@@ -148,13 +148,13 @@ def spectrum(
         values=_short(shown),
         band_hz=band_hz,
         speed_rpm=kept.speed_rpm,
-        bearing=designation,
-        fault_lines=fault_lines(designation, kept.speed_rpm, (values, bin_hz) if kind == "envelope" else None),
+        bearing=None if geometry is None else geometry.designation,
+        fault_lines=fault_lines(geometry, kept.speed_rpm, (values, bin_hz) if kind == "envelope" else None),
     )
 
 
 def fault_lines(
-    designation: str | None,
+    geometry: BearingGeometry | None,
     speed_rpm: float | None,
     envelope: tuple[npt.NDArray[np.floating], float] | None = None,
 ) -> list[FaultLine]:
@@ -162,7 +162,7 @@ def fault_lines(
 
     Parameters
     ----------
-    designation : str or None
+    geometry : BearingGeometry or None
         The bearing.
     speed_rpm : float or None
         Shaft speed; a shaft that stands still has no fault frequencies.
@@ -175,14 +175,11 @@ def fault_lines(
 
     Examples
     --------
-    >>> [(line.name, round(line.frequency_hz, 1)) for line in fault_lines("6205", 1797.0)]
+    >>> from processors.bearings import bearing
+    >>> [(line.name, round(line.frequency_hz, 1)) for line in fault_lines(bearing("6205"), 1797.0)]
     [('BPFO', 107.4), ('BPFI', 162.2), ('BSF', 141.2), ('FTF', 11.9)]
     """
-    if designation is None or speed_rpm is None or speed_rpm <= 0.0:
-        return []
-    try:
-        geometry = bearing(designation)
-    except ConfigurationError:
+    if geometry is None or speed_rpm is None or speed_rpm <= 0.0:
         return []
     orders = geometry.orders
     named = {"BPFO": orders.bpfo, "BPFI": orders.bpfi, "BSF": 2.0 * orders.bsf, "FTF": orders.ftf}

@@ -31,8 +31,41 @@ class Gear:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shaft:
+    """A shaft and the locations of the bearings it turns in; ``ratio`` is its speed over the reference shaft's.
+
+    Two locations on one shaft are its ends; two on different shafts lie across a coupling or a gear.
+    """
+
+    name: str
+    locations: tuple[str, ...]
+    ratio: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Belt:
+    """A belt on a pulley; ``shaft_ratio`` is the speed of the pulley's shaft over the reference shaft's."""
+
+    name: str
+    pulley_diameter_mm: float
+    length_mm: float
+    shaft_ratio: float = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnBearing:
+    """A bearing that the catalogue lacks, or that this machine has in another make."""
+
+    designation: str
+    n_elements: int
+    element_diameter_mm: float
+    pitch_diameter_mm: float
+    contact_angle_deg: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DriveTrain:
-    """Facts from which fault frequencies follow; null where unknown."""
+    """Facts from which fault frequencies follow; null or empty where unknown."""
 
     nominal_speed_rpm: float | None = None
     power_kw: float | None = None
@@ -40,6 +73,9 @@ class DriveTrain:
     poles: int | None = None
     blades: int | None = None
     gears: tuple[Gear, ...] = ()
+    shafts: tuple[Shaft, ...] = ()
+    belts: tuple[Belt, ...] = ()
+    bearings: tuple[OwnBearing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,19 +24,23 @@ MAX_VALUE_BYTES: Final = 4 * 1024 * 1024
 _HEADER: Final = struct.Struct(">bI")
 _NAMESPACE: Final = "faultline"
 
-#: Bundled schema ids; a number is never given a second meaning.
-BUNDLED_IDS: Final[dict[type, int]] = {
-    r.AcquisitionBlock: 1,
-    r.ReadingBatch: 2,
-    r.MachineEvent: 3,
-    r.Tick: 4,
-    r.Activation: 5,
-    r.Assessment: 6,
-    r.Condition: 7,
-    r.Command: 8,
-    r.AlarmTransition: 9,
-    r.DeadLetter: 10,
+#: Record type and version of its schema under each bundled id. A number is never given a second meaning: a changed
+#: record is a new version under a new id, and what was written under the old one is read for ever.
+BUNDLED: Final[dict[int, tuple[type, int]]] = {
+    1: (r.AcquisitionBlock, 1),
+    2: (r.ReadingBatch, 1),
+    3: (r.MachineEvent, 1),
+    4: (r.Tick, 1),
+    5: (r.Activation, 1),
+    6: (r.Assessment, 1),
+    7: (r.Condition, 1),
+    8: (r.Command, 1),
+    9: (r.AlarmTransition, 1),
+    10: (r.DeadLetter, 1),
+    11: (r.Assessment, 2),
 }
+#: The id under which each record type is written: that of its newest version, which comes last.
+BUNDLED_IDS: Final[dict[type, int]] = {record_type: schema_id for schema_id, (record_type, _) in BUNDLED.items()}
 _TYPE_BY_NAME: Final = {f"{_NAMESPACE}.{cls.__name__}": cls for cls in BUNDLED_IDS}
 
 
@@ -51,25 +55,26 @@ class SchemaSource(Protocol):
 
 
 class BundledSchemas:
-    """The schemas that come with the code, under fixed ids."""
+    """The schemas that come with the code, every version of them, under fixed ids."""
 
     def id_of(self, topic: str, record_type: type) -> int:  # noqa: ARG002 -- the ids don't depend on the topic
-        """Return the fixed id of `record_type`."""
+        """Return the fixed id of the newest version of `record_type`."""
         return BUNDLED_IDS[record_type]
 
     def schema_of(self, schema_id: int) -> dict[str, Any]:
         """Return the bundled schema with `schema_id`."""
-        for record_type, known in BUNDLED_IDS.items():
-            if known == schema_id:
-                return schema_for(record_type)
-        raise BadRecord(Reason.UNKNOWN_SCHEMA, f"schema id {schema_id} is none of 1 to {max(BUNDLED_IDS.values())}")
+        if schema_id not in BUNDLED:
+            raise BadRecord(Reason.UNKNOWN_SCHEMA, f"schema id {schema_id} is none of 1 to {max(BUNDLED)}")
+        return schema_for(*BUNDLED[schema_id])
 
 
 @functools.cache
-def schema_for(record_type: type) -> dict[str, Any]:
-    """Return the schema of `record_type` as it stands in ``schemas/avro``."""
+def schema_for(record_type: type, version: int | None = None) -> dict[str, Any]:
+    """Return the schema of `record_type` as it stands in ``schemas/avro``: that of `version`, or the newest."""
+    if version is None:
+        _, version = BUNDLED[BUNDLED_IDS[record_type]]
     name = "".join("_" + c.lower() if c.isupper() else c for c in record_type.__name__).lstrip("_")
-    schema: dict[str, Any] = json.loads((SCHEMA_FOLDER / f"{name}.v1.avsc").read_text(encoding="utf-8"))
+    schema: dict[str, Any] = json.loads((SCHEMA_FOLDER / f"{name}.v{version}.avsc").read_text(encoding="utf-8"))
     return schema
 
 

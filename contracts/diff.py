@@ -1,13 +1,16 @@
 """Tell whether the schemas still read what the released ones wrote, and name every change that breaks it.
 
-Compatibility is BACKWARD, the registry's setting, plus one rule of our own: a field with no default isn't removed,
-because subscribers on the old schema would fail. Run as ``python -m contracts.diff [--against DIRECTORY_OR_REVISION]``;
-exit status 1 means a breaking change.
+Compatibility is BACKWARD, the registry's setting, plus two rules of our own. A field with no default isn't removed,
+because subscribers on the old schema would fail. And a released file keeps its form, because bytes under its bundled id
+are read with it for ever: a changed record is the next version, ``<name>.v2.avsc``, under a new id. Run as
+``python -m contracts.diff [--against DIRECTORY_OR_REVISION]``; exit status 1 means a breaking change.
 """
 
 import argparse
+import itertools
 import json
 import pathlib
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -16,8 +19,11 @@ from typing import Any, Final
 from contracts.codec import SCHEMA_FOLDER
 
 RELEASED: Final = SCHEMA_FOLDER / "released"
+_VERSIONED: Final = re.compile(r"(?P<record>\w+)\.v(?P<version>\d+)\.avsc")
 #: Writer's type → reader's types that Avro promotes it to.
 _PROMOTIONS: Final = {"int": {"long", "float", "double"}, "long": {"float", "double"}, "float": {"double"}}
+#: Where the types that hold others name them.
+_INNER: Final = {"array": "items", "map": "values"}
 
 _Schema = Any  # a JSON value: a name, a union's list, or an object
 
@@ -51,6 +57,74 @@ def breaking_changes(old: Mapping[str, _Schema], new: Mapping[str, _Schema]) -> 
     return list(dict.fromkeys(changes))  # a type that occurs in several places is named once
 
 
+def altered(old: Mapping[str, _Schema], new: Mapping[str, _Schema]) -> list[str]:
+    """Return which released schemas no longer have the form they were released with, one line each.
+
+    Parameters
+    ----------
+    old, new : mapping of str to schema
+        Schemas as parsed JSON, by file name.
+
+    Returns
+    -------
+    changes : list of str
+        Other words in ``doc`` are no change.
+
+    Examples
+    --------
+    >>> tick = {"type": "record", "name": "Tick", "fields": []}
+    >>> altered({"tick.v1.avsc": tick}, {"tick.v1.avsc": {**tick, "name": "Tock"}})
+    ['tick.v1.avsc: altered after its release; a change is a new version under a new id']
+    """
+    return [
+        f"{file}: altered after its release; a change is a new version under a new id"
+        for file, schema in old.items()
+        if file in new and _form(schema) != _form(new[file])
+    ]
+
+
+def breaks_between_versions(schemas: Mapping[str, _Schema]) -> list[str]:
+    """Return what each version of a record breaks of the version before it, one line each.
+
+    Parameters
+    ----------
+    schemas : mapping of str to schema
+        Schemas as parsed JSON, by file name: ``<record>.v<version>.avsc``.
+
+    Returns
+    -------
+    changes : list of str
+        The newer file, place and change.
+
+    Examples
+    --------
+    >>> old = {"type": "record", "name": "Tick", "fields": []}
+    >>> new = {**old, "fields": [{"name": "leap_s", "type": "int"}]}
+    >>> breaks_between_versions({"tick.v1.avsc": old, "tick.v2.avsc": new})
+    ['tick.v2.avsc: Tick.leap_s: added without a default']
+    """
+    versions: dict[str, list[tuple[int, str]]] = {}
+    for file in schemas:
+        found = _VERSIONED.fullmatch(file)
+        if found is not None:
+            versions.setdefault(found["record"], []).append((int(found["version"]), file))
+    return [
+        f"{newer}: {change}"
+        for files in versions.values()
+        for (_, older), (_, newer) in itertools.pairwise(sorted(files))
+        for change in breaking_changes({newer: schemas[older]}, {newer: schemas[newer]})
+    ]
+
+
+def _form(schema: _Schema) -> _Schema:
+    """Return `schema` without its texts."""
+    if isinstance(schema, list):
+        return [_form(one) for one in schema]
+    if isinstance(schema, dict):
+        return {key: _form(value) for key, value in schema.items() if key != "doc"}
+    return schema
+
+
 def _inline(schema: _Schema, names: dict[str, _Schema]) -> _Schema:
     """Return `schema` with every reference to a named type replaced by the type; every type as a union."""
     if isinstance(schema, list):
@@ -58,8 +132,9 @@ def _inline(schema: _Schema, names: dict[str, _Schema]) -> _Schema:
     if isinstance(schema, str):
         return [names.get(schema, {"type": schema})]
     whole = dict(schema)
-    if whole["type"] == "array":
-        whole["items"] = _inline(whole["items"], names)
+    if whole["type"] in _INNER:
+        inner = _INNER[whole["type"]]
+        whole[inner] = _inline(whole[inner], names)
     elif "name" in whole:
         names[whole["name"]] = whole
         whole["fields"] = [{**f, "type": _inline(f["type"], names)} for f in whole.get("fields", ())]
@@ -71,8 +146,9 @@ def _compare(place: str, old: list[_Schema], new: list[_Schema]) -> Iterator[str
         reader = next((other for other in new if _reads(other, branch)), None)
         if reader is None:
             yield f"{place}: {_label(branch)} became {' or '.join(map(_label, new))}"
-        elif branch["type"] == "array":
-            yield from _compare(f"{place}[]", branch["items"], reader["items"])
+        elif branch["type"] in _INNER:
+            inner = _INNER[branch["type"]]
+            yield from _compare(f"{place}[]", branch[inner], reader[inner])
         elif branch["type"] == "enum":
             gone = [symbol for symbol in branch["symbols"] if symbol not in reader["symbols"]]
             yield from (f"{branch['name']}: symbol {symbol} removed" for symbol in gone)
@@ -148,7 +224,8 @@ def main(arguments: list[str]) -> int:
     if not old:
         sys.stderr.write(f"{against} holds no schemas\n")
         return 2
-    changes = breaking_changes(old, _read_folder(SCHEMA_FOLDER))
+    new = _read_folder(SCHEMA_FOLDER)
+    changes = breaking_changes(old, new) + altered(old, new) + breaks_between_versions(new)
     sys.stdout.writelines(f"{line}\n" for line in changes)
     if not changes:
         sys.stdout.write(f"{len(old)} schemas read what was written before\n")

@@ -187,13 +187,18 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """What is probably wrong at a measurement point, why, and how sure that is (0 to 1)."""
+    """What is probably wrong at a measurement point, why, and how sure that is (0 to 1).
+
+    ``confirm`` says what would confirm it, and ``excludes`` which faults the same evidence rules out.
+    """
 
     point_id: str
     channel_id: str
     fault: str
     confidence: float
     evidence: tuple[Evidence, ...]
+    confirm: str | None = None
+    excludes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -212,10 +217,22 @@ class Score:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NotDecided:
+    """A question that a window can't answer: its name (``BPFO``), and the window length that could.
+
+    ``needed_s`` is null where no length helps, because the demodulation band is too narrow.
+    """
+
+    name: str
+    needed_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelAssessment:
     """Features, zone and scores of one channel in one analysis window.
 
-    ``features`` has one float32 value per name in ``contracts.features.FEATURES``, null where undefined.
+    ``features`` has one float32 value per name in ``contracts.features.FEATURES``, null where undefined;
+    ``own_features`` the float32 values of the user's own, by name.
     """
 
     channel_id: str
@@ -224,11 +241,16 @@ class ChannelAssessment:
     zone: Zone | None
     not_graded_because: str | None
     scores: tuple[Score, ...]
+    own_features: dict[str, float | None] = field(default_factory=dict)
+    not_decided: tuple[NotDecided, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """Everything computed for one asset and one analysis window (ISO 13374 stages DM, SD and HA)."""
+    """Everything computed for one asset and one analysis window (ISO 13374 stages DM, SD and HA).
+
+    ``code_hash`` tells the feature code that computed it; it is empty in records written before it was kept.
+    """
 
     assessment_id: str
     asset_id: str
@@ -246,6 +268,7 @@ class Assessment:
     channels: tuple[ChannelAssessment, ...]
     diagnoses: tuple[Diagnosis, ...]
     zone: Zone | None
+    code_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

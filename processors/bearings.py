@@ -1,19 +1,23 @@
 """Rolling bearings: their geometry, and the fault frequencies that follow from it.
 
-The catalogue ``bearings.csv`` holds the geometries. Makers change element size and pitch a little between editions of
-one designation; the engine looks for each line within 3 %, which covers that and the slip of 1 to 2 %. Frequencies are
-orders (multiples of the shaft speed) of an outer race that stands still.
+The catalogue ``bearings.csv`` holds the geometries; a machine's own bearings stand in its description. Makers change
+element size and pitch a little between editions of one designation; the engine looks for each line within 3 %, which
+covers that and the slip of 1 to 2 %. Frequencies are orders (multiples of the shaft speed) of an outer race that stands
+still.
 """
 
 import csv
+import dataclasses
 import difflib
 import functools
 import math
 import pathlib
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from contracts.assets import DriveTrain, MeasurementPoint, OwnBearing
 from contracts.errors import ConfigurationError
 
 _CATALOGUE: Final = pathlib.Path(__file__).with_name("bearings.csv")
@@ -45,6 +49,8 @@ class BearingGeometry:
         Diameter of an element, and of the circle through their centres.
     contact_angle_deg : float
         Contact angle, degrees.
+    shaft_ratio : float
+        Speed of its shaft over that of the reference shaft, in whose multiples the orders are.
 
     Raises
     ------
@@ -62,6 +68,7 @@ class BearingGeometry:
     element_diameter_mm: float
     pitch_diameter_mm: float
     contact_angle_deg: float = 0.0
+    shaft_ratio: float = 1.0
 
     def __post_init__(self) -> None:
         if self.n_elements < 3:
@@ -75,6 +82,8 @@ class BearingGeometry:
             raise ConfigurationError(
                 f"bearing {self.designation}: contact angle {self.contact_angle_deg} degrees, 0 to 90 allowed"
             )
+        if not 0 < self.shaft_ratio < math.inf:
+            raise ConfigurationError(f"bearing {self.designation}: shaft ratio {self.shaft_ratio}, above 0 needed")
 
     @property
     def orders(self) -> FaultOrders:
@@ -83,21 +92,24 @@ class BearingGeometry:
         R. B. Randall and J. Antoni, "Rolling element bearing diagnostics: a tutorial", MSSP 25 (2011), 485-520.
         """
         ratio = self.element_diameter_mm / self.pitch_diameter_mm * math.cos(math.radians(self.contact_angle_deg))
+        turns = self.shaft_ratio
         return FaultOrders(
-            bpfo=self.n_elements / 2 * (1 - ratio),
-            bpfi=self.n_elements / 2 * (1 + ratio),
-            bsf=self.pitch_diameter_mm / (2 * self.element_diameter_mm) * (1 - ratio * ratio),
-            ftf=(1 - ratio) / 2,
+            bpfo=turns * self.n_elements / 2 * (1 - ratio),
+            bpfi=turns * self.n_elements / 2 * (1 + ratio),
+            bsf=turns * self.pitch_diameter_mm / (2 * self.element_diameter_mm) * (1 - ratio * ratio),
+            ftf=turns * (1 - ratio) / 2,
         )
 
 
-def bearing(designation: str) -> BearingGeometry:
-    """Return the geometry of a bearing in the catalogue.
+def bearing(designation: str, own: Iterable[OwnBearing] = ()) -> BearingGeometry:
+    """Return the geometry of a bearing: one of the machine's own, or one in the catalogue.
 
     Parameters
     ----------
     designation : str
         Upper or lower case, with or without maker and suffixes for seals (``6205``, ``SKF 6205-2RS``).
+    own : iterable of OwnBearing
+        Bearings that the machine's description states; they come before the catalogue.
 
     Returns
     -------
@@ -107,16 +119,57 @@ def bearing(designation: str) -> BearingGeometry:
     Raises
     ------
     ConfigurationError
-        If the catalogue lacks it; near matches are named.
+        If neither has it (near matches are named), or an own one is impossible.
+
+    Examples
+    --------
+    >>> special = OwnBearing(designation="X 12", n_elements=12, element_diameter_mm=10.0, pitch_diameter_mm=60.0)
+    >>> bearing("x12", [special]).orders.bpfo
+    5.0
     """
+    name, plain = _normal(designation), _normal(_SUFFIX.sub("", designation.strip().upper()))
+    for one in own:
+        if _normal(one.designation) in (name, plain):
+            return BearingGeometry(
+                one.designation,
+                one.n_elements,
+                one.element_diameter_mm,
+                one.pitch_diameter_mm,
+                one.contact_angle_deg,
+            )
     catalogue = _catalogue()
-    name = _normal(designation)
-    found = catalogue.get(name) or catalogue.get(_normal(_SUFFIX.sub("", designation.strip().upper())))
+    found = catalogue.get(name) or catalogue.get(plain)
     if found is None:
         near = difflib.get_close_matches(name, catalogue, n=4, cutoff=0.5)
         known = sorted({catalogue[match].designation for match in near}) or designations()
         raise ConfigurationError(f"no bearing {designation!r} in the catalogue; near it: {', '.join(known)}")
     return found
+
+
+def bearing_at(point: MeasurementPoint, train: DriveTrain) -> BearingGeometry | None:
+    """Return the bearing that a point listens to, with the speed of the shaft it sits on; null without one.
+
+    Parameters
+    ----------
+    point : MeasurementPoint
+        The point; its location may be one of a shaft's.
+    train : DriveTrain
+        Shafts and own bearings; a location on no described shaft lies on the reference shaft.
+
+    Returns
+    -------
+    geometry : BearingGeometry or None
+        Its orders are in multiples of the reference shaft.
+
+    Raises
+    ------
+    ConfigurationError
+        As `bearing`.
+    """
+    if not point.bearing:
+        return None
+    ratio = next((shaft.ratio for shaft in train.shafts if point.location in shaft.locations), 1.0)
+    return dataclasses.replace(bearing(point.bearing, train.bearings), shaft_ratio=ratio)
 
 
 def designations() -> list[str]:

@@ -3,8 +3,9 @@
 from contracts import ports
 from contracts import records as r
 from contracts.assets import AssetConfiguration, MeasurementPoint
-from contracts.errors import BadRecord, ConfigurationError, Reason
-from processors.bearings import bearing
+from contracts.errors import BadRecord, ConfigurationError, Reason, SignalError
+from processors.bearings import bearing_at
+from processors.drive_train import belt_hz
 from processors.scoring import BUILT_IN_MODELS, AssetScoring
 
 
@@ -43,12 +44,13 @@ def check_configuration(config: AssetConfiguration, models: ports.ModelStore) ->
     Raises
     ------
     BadRecord
-        ``bad_activation`` where a bearing or a model isn't known.
+        ``bad_activation`` where a bearing or a model isn't known, or a belt is impossible.
     """
     try:
         for point in config.points:
-            if point.bearing:
-                bearing(point.bearing)
+            bearing_at(point, config.drive_train)
+        for belt in config.drive_train.belts:
+            belt_hz(belt.pulley_diameter_mm, belt.length_mm, belt.shaft_ratio)
         AssetScoring.build(config, (), load_models(config, models), None)
-    except ConfigurationError as error:
+    except (ConfigurationError, SignalError) as error:
         raise BadRecord(Reason.BAD_ACTIVATION, str(error)) from None

@@ -1,10 +1,11 @@
-"""From features and fault lines to a named fault, with its evidence and a confidence that is never a certainty.
+"""From features and fault lines of one channel to a named fault, with its evidence and a confidence, never a certainty.
 
 The order is fixed. A broken sensor is diagnosed first, and then nothing else, because every other rule would read its
-wreckage. A bearing fault comes next: it is the most specific. Unbalance and misalignment need real vibration, since the
-first order dominates many a healthy machine.
+wreckage. A bearing fault comes next: it is the most specific. What needs several channels, or the shaft, is judged for
+the machine as a whole in ``machine_diagnosis``.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -19,6 +20,7 @@ from processors.health import SensorHealth
 
 F32 = npt.NDArray[np.float32]
 
+SENSOR_PREFIX: Final = "sensor_"
 BEARING_FAULTS: Final[dict[str, str]] = {
     "BPFO": "outer_race",
     "BPFI": "inner_race",
@@ -26,12 +28,27 @@ BEARING_FAULTS: Final[dict[str, str]] = {
     "FTF": "cage",
 }
 _LINE_NAMES: Final = {"BPFO": "BPFO", "BPFI": "BPFI", "BSF": "2xBSF", "FTF": "FTF"}
-#: Below this velocity (boundary B/C of group 2 on rigid support) nobody balances or aligns a machine, mm/s rms.
-_MACHINE_FAULT_MM_S: Final = 2.8
-_UNBALANCE_SHARE: Final = 0.8
-_MISALIGNMENT_RATIO: Final = 0.5
-#: First and second order together must make up this share of the vibration.
-_MISALIGNMENT_SHARE: Final = 0.7
+#: A loose mount: this share of the power, and this level, lie below 10 Hz and rise towards the lowest line.
+_SLOPE_SHARE: Final = 0.5
+_SLOPE_G: Final = 0.05
+_SLOPE_PEAK_HZ: Final = 3.5
+#: A slower shaft has lines of its own below 10 Hz.
+_SLOPE_SPEED_RPM: Final = 600.0
+_BANDS: Final = ("band_low_g", "band_mid_g", "band_high_g")
+_SENSOR_CONFIRM: Final = {
+    "invalid": "the acquisition's own log: numbers that are none come from a conversion, not from a machine",
+    "dead": "the bias voltage of the sensor, and its cable",
+    "clipped": "the same measurement with a larger range",
+    "dropout": "the cable and its plug, moved by hand while the signal is watched",
+    "biased": "the bias voltage of the sensor, cold and warm",
+    "loose": "the mount: tighten it and measure again; a tap beside the sensor shows too low a mounted resonance",
+}
+_BEARING_CONFIRM: Final = {
+    "outer_race": "the lines at another speed (they follow it), and the load zone of the race when it is replaced",
+    "inner_race": "sidebands at the shaft speed around the line, and the lines at another speed (they follow it)",
+    "rolling_element": "sidebands at the cage frequency around the line, and a sample of the grease",
+    "cage": "the noise at start-up, and a sample of the grease: cage wear sheds metal of its own",
+}
 #: A family so far below the best one is no rival.
 _RIVAL_DB: Final = 10.0
 #: How exactly a line must lie on a sideband to be taken for it.
@@ -48,7 +65,7 @@ def diagnose(
     speed_rpm: float | None,
     rules: RuleSettings,
 ) -> Diagnosis | None:
-    """Return what is probably wrong at a channel, or nothing.
+    """Return what is probably wrong with a channel's sensor or bearing, or nothing.
 
     Parameters
     ----------
@@ -72,11 +89,7 @@ def diagnose(
     diagnosis : Diagnosis or None
         Fault, confidence and evidence.
     """
-    found = _sensor_fault(health)
-    if found is None:
-        found = _bearing_fault(families, speed_rpm, rules)
-    if found is None and speed_rpm is not None:
-        found = _machine_fault(point, values, speed_rpm)
+    found = _sensor_fault(health) or _loose_mount(values, speed_rpm) or _bearing_fault(families, speed_rpm, rules)
     if found is None:
         return None
     fault, confidence, evidence = found
@@ -86,6 +99,8 @@ def diagnose(
         fault=fault,
         confidence=round(min(confidence, _HIGHEST_CONFIDENCE), 3),
         evidence=evidence,
+        confirm=_SENSOR_CONFIRM.get(fault.removeprefix(SENSOR_PREFIX), _BEARING_CONFIRM.get(fault)),
+        excludes=() if fault.startswith(SENSOR_PREFIX) else _ruled_out(families, rules),
     )
 
 
@@ -115,7 +130,32 @@ def _sensor_fault(health: SensorHealth) -> _Finding | None:
         "biased": ("bias_g", health.bias_g, "g", f"The sensor's zero has moved to {health.bias_g:.2f} g"),
     }[health.verdict]
     evidence = Evidence(name=name, value=float(value), unit=unit, limit=None, frequency_hz=None, text=text)
-    return f"sensor_{health.verdict}", 0.9, (evidence,)
+    return f"{SENSOR_PREFIX}{health.verdict}", 0.9, (evidence,)
+
+
+def _loose_mount(values: F32, speed_rpm: float | None) -> _Finding | None:
+    """Return a loose mount where a slope below 10 Hz outweighs the signal.
+
+    A sensor that rattles, or was overloaded, adds noise that rises towards the lowest frequency ("ski slope"). As a
+    motion of a machine that turns faster than 10 Hz it would be tens of mm/s without a line.
+    """
+    if speed_rpm is None or speed_rpm < _SLOPE_SPEED_RPM:
+        return None
+    rms, peak_hz, *bands = (float(values[FEATURE_INDEX[name]]) for name in ("rms_g", "dominant_frequency_hz", *_BANDS))
+    if not (rms > 0.0 and peak_hz <= _SLOPE_PEAK_HZ):
+        return None
+    share = 1.0 - sum(band**2 for band in bands if math.isfinite(band)) / rms**2
+    below_g = rms * math.sqrt(max(share, 0.0))
+    if share < _SLOPE_SHARE or below_g < _SLOPE_G:
+        return None
+    text = (
+        f"{100.0 * share:.0f} % of the power ({below_g:.2g} g rms) lies below 10 Hz and rises towards 0 Hz without a"
+        " line: the mount is loose, or the sensor was overloaded"
+    )
+    evidence = Evidence(
+        name="below_10_hz", value=round(share, 4), unit="1", limit=_SLOPE_SHARE, frequency_hz=None, text=text
+    )
+    return f"{SENSOR_PREFIX}loose", 0.6, (evidence,)
 
 
 def _bearing_fault(families: Sequence[LineFamily], speed_rpm: float | None, rules: RuleSettings) -> _Finding | None:
@@ -173,6 +213,17 @@ def _rivals(best: LineFamily, families: Iterable[LineFamily], rules: RuleSetting
             yield family
 
 
+def _ruled_out(families: Iterable[LineFamily], rules: RuleSettings) -> tuple[str, ...]:
+    """Return the bearing faults whose lines could have been seen and don't stand."""
+    return tuple(
+        BEARING_FAULTS[family.name]
+        for family in families
+        if family.decided
+        and family.ambiguous_with is None
+        and family.standing(rules.fault_line_db) < rules.fault_harmonics
+    )
+
+
 def _family_evidence(family: LineFamily, rules: RuleSettings) -> Evidence:
     count = family.standing(rules.fault_line_db)
     name = _LINE_NAMES[family.name]
@@ -187,28 +238,3 @@ def _family_evidence(family: LineFamily, rules: RuleSettings) -> Evidence:
         frequency_hz=family.found_hz,
         text=text,
     )
-
-
-def _machine_fault(point: MeasurementPoint, values: F32, speed_rpm: float) -> _Finding | None:
-    overall, first, second = (
-        float(values[FEATURE_INDEX[name]]) for name in ("velocity_rms_mm_s", "order_1x_mm_s", "order_2x_mm_s")
-    )
-    # comparisons with NaN are false: what couldn't be computed proves nothing
-    if not (overall >= _MACHINE_FAULT_MM_S and first > 0.0 and second >= 0.0):
-        return None
-    shaft_hz = speed_rpm / 60.0
-    share = min(first / overall, 1.0)
-    both_share = min(float(np.hypot(first, second)) / overall, 1.0)
-    if second >= _MISALIGNMENT_RATIO * first and both_share >= _MISALIGNMENT_SHARE:
-        text = f"2x {second:.1f} mm/s is {100 * second / first:.0f} % of 1x {first:.1f} mm/s"
-        ratio = _order_evidence("order_2x_mm_s", second, _MISALIGNMENT_RATIO * first, 2.0 * shaft_hz, text)
-        return "misalignment", 0.5 + 0.3 * both_share, (ratio,)
-    if point.direction != "axial" and share >= _UNBALANCE_SHARE:
-        text = f"1x {first:.1f} mm/s is {100 * share:.0f} % of the overall {overall:.1f} mm/s"
-        line = _order_evidence("order_1x_mm_s", first, _UNBALANCE_SHARE * overall, shaft_hz, text)
-        return "unbalance", 0.5 + 0.3 * share, (line,)
-    return None
-
-
-def _order_evidence(name: str, value: float, limit: float, frequency_hz: float, text: str) -> Evidence:
-    return Evidence(name=name, value=value, unit="mm/s", limit=limit, frequency_hz=frequency_hz, text=text)

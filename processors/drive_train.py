@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from contracts.assets import DriveTrain, Gear
+from contracts.assets import Belt, DriveTrain, Gear
 from contracts.errors import SignalError
 from processors.bearings import BearingGeometry
 
@@ -18,6 +18,8 @@ from processors.bearings import BearingGeometry
 _MESH_SHARE: Final = 0.005
 #: Sidebands of a gear mesh that are listed on either side.
 _SIDEBANDS: Final = 2
+#: Harmonics of a belt that are listed.
+_BELT_HARMONICS: Final = 4
 #: Rotor-bar sidebands must lie this many bins off the line frequency.
 _FEWEST_SLIP_BINS: Final = 4.0
 #: Below this share of full load the rotor current, and with it the sidebands, tell nothing.
@@ -33,6 +35,20 @@ class FaultFrequency:
     component: str
     frequency_hz: float
     order: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """Two gears that mesh; ``order`` is teeth times shaft ratio."""
+
+    one: Gear
+    other: Gear
+    order: float
+
+    @property
+    def name(self) -> str:
+        """Return both names."""
+        return f"{self.one.name}/{self.other.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +96,9 @@ def fault_frequencies(
     shaft_hz = speed_rpm / 60.0
     by_order = [
         *_shaft(),
+        *_shafts(train),
         *_gears(train.gears),
+        *_belts(train.belts),
         *((f"{name} {b.designation}", "bearing", order) for b in bearings for name, order in _bearing(b)),
     ]
     if train.blades is not None:
@@ -99,22 +117,47 @@ def _bearing(geometry: BearingGeometry) -> tuple[tuple[str, float], ...]:
     return ("BPFO", orders.bpfo), ("BPFI", orders.bpfi), ("2xBSF", 2.0 * orders.bsf), ("FTF", orders.ftf)
 
 
-def _gears(gears: tuple[Gear, ...]) -> Iterator[tuple[str, str, float]]:
-    for gear in gears:
-        if gear.shaft_ratio != 1.0:
-            yield f"1x {gear.name}", "shaft", gear.shaft_ratio
+def _shafts(train: DriveTrain) -> Iterator[tuple[str, str, float]]:
+    """Yield 1x of every shaft but the reference; a gear's shaft goes by the gear's name where none is described."""
+    named = {shaft.ratio: shaft.name for shaft in train.shafts}
+    for gear in train.gears:
+        named.setdefault(gear.shaft_ratio, gear.name)
+    for ratio, name in named.items():
+        if ratio != 1.0:
+            yield f"1x {name}", "shaft", ratio
+
+
+def meshes(gears: tuple[Gear, ...]) -> Iterator[Mesh]:
+    """Yield every pair of gears that mesh.
+
+    Examples
+    --------
+    >>> pair = (Gear(name="pinion", teeth=20), Gear(name="wheel", teeth=60, shaft_ratio=1 / 3))
+    >>> [(mesh.name, round(mesh.order, 6)) for mesh in meshes(pair)]
+    [('pinion/wheel', 20.0)]
+    """
     for one, other in itertools.combinations(gears, 2):
-        mesh = one.teeth * one.shaft_ratio
-        if abs(other.teeth * other.shaft_ratio - mesh) > _MESH_SHARE * mesh:
-            continue
-        pair = f"{one.name}/{other.name}"
-        yield f"mesh {pair}", "gear", mesh
-        yield f"2x mesh {pair}", "gear", 2.0 * mesh
-        yield "hunting tooth", "gear", mesh / math.lcm(one.teeth, other.teeth)
-        for gear in (one, other):
+        order = one.teeth * one.shaft_ratio
+        if abs(other.teeth * other.shaft_ratio - order) <= _MESH_SHARE * order:
+            yield Mesh(one, other, order)
+
+
+def _gears(gears: tuple[Gear, ...]) -> Iterator[tuple[str, str, float]]:
+    for mesh in meshes(gears):
+        yield f"mesh {mesh.name}", "gear", mesh.order
+        yield f"2x mesh {mesh.name}", "gear", 2.0 * mesh.order
+        yield "hunting tooth", "gear", mesh.order / math.lcm(mesh.one.teeth, mesh.other.teeth)
+        for gear in (mesh.one, mesh.other):
             for k in range(1, _SIDEBANDS + 1):
                 for sign, word in ((-1, "-"), (1, "+")):
-                    yield f"mesh {pair} {word}{k}x {gear.name}", "gear", mesh + sign * k * gear.shaft_ratio
+                    yield f"mesh {mesh.name} {word}{k}x {gear.name}", "gear", mesh.order + sign * k * gear.shaft_ratio
+
+
+def _belts(belts: tuple[Belt, ...]) -> Iterator[tuple[str, str, float]]:
+    for belt in belts:
+        order = belt_hz(belt.pulley_diameter_mm, belt.length_mm, 60.0 * belt.shaft_ratio)
+        for k in range(1, _BELT_HARMONICS + 1):
+            yield f"{k}x belt {belt.name}" if k > 1 else f"belt {belt.name}", "belt", k * order
 
 
 def _motor(train: DriveTrain, shaft_hz: float) -> Iterator[FaultFrequency]:

@@ -18,10 +18,11 @@ from contracts import records as r
 from contracts.assets import AssetConfiguration
 from contracts.features import FEATURE_INDEX
 from contracts.units import factor_to_canonical
-from processors.bearings import bearing
+from processors.bearings import bearing_at
 from processors.configured import load_models, point_of
-from processors.diagnosis import diagnose
+from processors.families import LineFamily
 from processors.features import FeatureEngine, choose_bands
+from processors.machine_diagnosis import Machine
 from processors.regime import STOPPED, regime_of
 from processors.reorder import Hole, Samples
 from processors.scoring import AssetScoring
@@ -99,7 +100,7 @@ class ChannelGroup:
         self.closed_by_tick = False
         self._config = config
         self._points = [point_of(config, channel) for channel in channels]
-        self._geometries = [bearing(p.bearing) if p.bearing else None for p in self._points]
+        self._geometries = [bearing_at(point, config.drive_train) for point in self._points]
         self._factors = np.array(
             [[factor_to_canonical(c.quantity, c.unit)] for c in channels], dtype=np.float32
         )  # a column, so that it scales rows
@@ -110,6 +111,9 @@ class ChannelGroup:
         self._band_age = 0
         self._regime = ""
         self._count = 0
+        self._machine = Machine(
+            self._points, self.channel_ids, windows.sampling_rate_hz, config.rules, config.drive_train
+        )
         self._scoring = AssetScoring.build(config, self.channel_ids, load_models(config, models), scoring_state)
 
     @classmethod
@@ -210,27 +214,30 @@ class ChannelGroup:
         bands_hz = self._bands(window, regime)
         engine = self._engine(window.samples_g.shape[1])
         block = engine.compute(window.samples_g, speed_rpm, bands_hz)
-        diagnoses: list[r.Diagnosis] = []
-        learn = np.zeros(len(self.channels), dtype=np.bool_)
-        for row, point in enumerate(self._points):
-            found = diagnose(
-                point,
-                self.channel_ids[row],
-                block.values[row],
-                block.families[row],
-                block.health[row],
-                speed_rpm,
-                self._config.rules,
-            )
-            if found is not None:
-                diagnoses.append(found)
-            steady = not window.partial and regime != STOPPED
-            learn[row] = steady and found is None and not suspected(point.point_id)
+        healthy = self._scoring.healthy(regime)
+        verdict = self._machine.judge(window.samples_g, block, speed_rpm, healthy, suspected)
+        steady = not window.partial and regime != STOPPED
+        learn = np.array(
+            [
+                steady and not concerned and not suspected(point.point_id)
+                for point, concerned in zip(self._points, verdict.concerned, strict=True)
+            ]
+        )
         scores = self._scoring.score(block.values, regime, learn)
-        channels = tuple(self._assessed(row, block.values[row], scores[row]) for row in range(len(self.channels)))
-        return Judgement(regime, channels, tuple(diagnoses))
+        channels = tuple(
+            self._assessed(row, block.values[row], block.families[row], verdict.not_decided[row], scores[row])
+            for row in range(len(self.channels))
+        )
+        return Judgement(regime, channels, verdict.diagnoses)
 
-    def _assessed(self, row: int, values: NDArray[np.float32], scores: tuple[r.Score, ...]) -> r.ChannelAssessment:
+    def _assessed(
+        self,
+        row: int,
+        values: NDArray[np.float32],
+        families: Sequence[LineFamily],
+        undecided: tuple[r.NotDecided, ...],
+        scores: tuple[r.Score, ...],
+    ) -> r.ChannelAssessment:
         features = tuple(None if math.isnan(value) else value for value in values.tolist())
         graded = grade(
             features[FEATURE_INDEX["velocity_rms_mm_s"]],
@@ -245,6 +252,14 @@ class ChannelGroup:
             zone=graded.zone,
             not_graded_because=graded.not_graded_because,
             scores=scores,
+            not_decided=(
+                *(
+                    r.NotDecided(name=family.name, needed_s=family.needed_s)
+                    for family in families
+                    if not family.decided
+                ),
+                *undecided,
+            ),
         )
 
     def _bands(self, window: GroupWindow, regime: str) -> NDArray[np.float64]:

@@ -1,226 +1,211 @@
-"""What several channels of one machine say together about its shafts: orders, directions, phases.
+"""What the channels of one machine say together about its shafts and its flow: orders, directions, phases.
 
-One spectrum per channel serves all facts. A fact that can't be measured (no axial sensor, two orders that the window
-can't tell apart) is missing, and no rule that needs it fires. Facts are named values, the rules are in
-``machine_rules``.
+Facts come from the features wherever those hold them. A line that no feature holds is measured in the spectrum of the
+one channel that it is asked of, and the lines of a shaft only while the machine shakes: a quiet one is neither balanced
+nor aligned, and a spectrum costs a tenth of the features.
 """
 
-import cmath
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import scipy.fft
 
-from contracts.assets import Direction, DriveTrain
-from contracts.errors import SignalError
-from processors.spectrum import window
-from processors.velocity import MM_S2_PER_G
+from contracts.assets import Direction, Shaft
+from contracts.features import FEATURE_INDEX
+from processors.lines import Lines, phase_deg
+from processors.machine_readings import Facts, Place, Readings, Spectra
 
-F64 = npt.NDArray[np.float64]
-Complex = npt.NDArray[np.complexfloating[Any, Any]]
+F32 = npt.NDArray[np.float32]
 
-#: Orders must lie this many bins apart to be told from each other; half orders need twice the length.
-_SPACING_BINS: Final = 4.0
-#: A line is looked for within so many bins, or this share of its frequency.
-_REACH_BINS: Final = 1.5
-_REACH_SHARE: Final = 0.005
-#: Bins on either side of a Hann line that belong to it.
-_LOBE: Final = 2
-_HIGH_HZ: Final = 1000.0
+#: Below this velocity (boundary B/C of group 2 on rigid support) nobody balances or aligns a machine, mm/s rms.
+WORTH_MM_S: Final = 2.8
+#: Orders must lie this many bins apart to be told from each other,
+SPACING_BINS: Final = 4.0
+#: so a third, a half and the whirl between them need six times as many to the shaft.
+_FRACTION_BINS: Final = 24.0
 _HARMONICS: Final = 10
-#: A harmonic counts if it is this share of the overall velocity,
+#: A harmonic counts if it is this share of the overall velocity.
 _HARMONIC_SHARE: Final = 0.05
-#: and a line stands if it is so many times its neighbourhood.
-_OVER_FLOOR: Final = 5.0
 #: Orders between which the oil film whirls.
 _WHIRL: Final = (0.38, 0.48)
+_ACROSS: Final[dict[Direction, Direction]] = {
+    "radial_horizontal": "radial_vertical",
+    "radial_vertical": "radial_horizontal",
+}
 _CAVITATION_HZ: Final = 2000.0
+#: The floor above 2 kHz is looked at once the level has risen by this much, dB.
+_RISE_DB: Final = 6.0
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a channel measures: ``location`` is the bearing, ``direction`` that of the sensor."""
-
-    location: str
-    direction: Direction
-
-
-class _Channel:
-    """Velocity lines of one channel."""
-
-    def __init__(self, spectrum: Complex, n_samples: int, bin_hz: float) -> None:
-        self.spectrum, self.bin_hz = spectrum, bin_hz
-        power = (spectrum.real**2 + spectrum.imag**2) * (2.0 / (n_samples * 0.375 * n_samples))
-        self.acceleration: F64 = power
-        self.power: F64 = np.zeros_like(power)
-        self.power[1:] = power[1:] * (MM_S2_PER_G / (2.0 * np.pi * bin_hz * np.arange(1, power.size))) ** 2
-
-    def line(self, frequency_hz: float) -> tuple[int, float]:
-        """Return bin and velocity rms (mm/s) of the strongest line near a frequency."""
-        position = frequency_hz / self.bin_hz
-        reach = max(_REACH_BINS, _REACH_SHARE * position)
-        first, last = max(1, math.floor(position - reach + 0.5)), math.floor(position + reach + 0.5)
-        if last + _LOBE >= self.power.size:
-            return -1, math.nan
-        at = first + int(np.argmax(self.power[first : last + 1]))
-        return at, math.sqrt(float(self.power[max(1, at - _LOBE) : at + _LOBE + 1].sum()))
-
-    def standing(self, frequency_hz: float, shaft_hz: float) -> float:
-        """Return the velocity rms of a line near a frequency if it is a peak well over its neighbourhood, else 0."""
-        at, level = self.line(frequency_hz)
-        if at < 0 or self.power[at] < max(self.power[at - 1], self.power[at + 1]):
-            return 0.0
-        reach = max(4, int(0.4 * shaft_hz / self.bin_hz))
-        floor = math.sqrt((2 * _LOBE + 1) * float(np.median(self.power[max(1, at - reach) : at + reach + 1])))
-        return level if level >= _OVER_FLOOR * floor else 0.0
-
-    def rms(self, low_hz: float, high_hz: float) -> float:
-        first, last = math.ceil(low_hz / self.bin_hz), math.floor(high_hz / self.bin_hz)
-        return math.sqrt(float(self.power[first : last + 1].sum()))
-
-
-def measure(
-    samples_g: npt.NDArray[np.floating[Any]],
-    sampling_rate_hz: float,
-    places: Sequence[Place],
-    speed_rpm: float,
-    train: DriveTrain | None = None,
-    baseline_high_g: float | None = None,
-) -> dict[str, float]:
-    """Return the facts that can be measured, by name.
+def measure(readings: Readings, spectra: Spectra | None = None) -> Facts:
+    """Return the facts of shafts, alignment and flow that can be measured.
 
     Parameters
     ----------
-    samples_g : ndarray, shape (n_channels, n_samples)
-        Acceleration of channels sampled together, g.
-    sampling_rate_hz : float
-        Their sampling rate.
-    places : sequence of Place
-        Where each channel measures.
-    speed_rpm : float
-        Shaft speed, positive.
-    train : DriveTrain, optional
-        Blades and line frequency, where known.
-    baseline_high_g : float, optional
-        Acceleration above 2 kHz (``high_g``) of the healthy machine at this load, g rms.
+    readings : Readings
+        The window.
+    spectra : Spectra, optional
+        Those of the window, where others look at them too.
 
     Returns
     -------
-    facts : dict of str to float
-        Velocities in mm/s rms, phases in degrees (0 to 180), shares and ratios.
-
-    Raises
-    ------
-    SignalError
-        If shapes don't fit, the speed or rate isn't positive, or the window can't tell the orders apart.
+    facts : Facts
+        Without speed only what doesn't need one.
     """
-    if samples_g.ndim != 2 or samples_g.shape[0] != len(places) or samples_g.shape[1] < 16:
-        raise SignalError(f"signals of shape {samples_g.shape} at {len(places)} places")
-    if not (0 < speed_rpm < math.inf and 0 < sampling_rate_hz < math.inf):
-        raise SignalError(f"speed {speed_rpm} rpm, sampling rate {sampling_rate_hz} Hz; positive numbers needed")
-    n = samples_g.shape[1]
-    bin_hz, shaft_hz = sampling_rate_hz / n, speed_rpm / 60.0
-    if shaft_hz < _SPACING_BINS * bin_hz:
-        raise SignalError(
-            f"{n / sampling_rate_hz:.2f} s; {_SPACING_BINS / shaft_hz:.2f} s needed to tell the orders apart"
-        )
-    centred = samples_g - samples_g.mean(axis=1, keepdims=True)
-    spectra = scipy.fft.rfft(centred.astype(np.float64) * window("hann", n), axis=1)
-    channels = [_Channel(row, n, bin_hz) for row in spectra]
-    radial = [c for c, place in zip(channels, places, strict=True) if place.direction != "axial"]
-    axial = [c for c, place in zip(channels, places, strict=True) if place.direction == "axial"]
-    facts = _radial_facts(radial, shaft_hz, train or DriveTrain()) if radial else {}
-    facts |= _noise_facts(channels, baseline_high_g)
-    facts |= _axial_facts(axial, facts, shaft_hz)
-    facts |= _phases(channels, places, shaft_hz)
-    return {name: value for name, value in facts.items() if math.isfinite(value)}
+    spectra = spectra or Spectra(readings)
+    facts = Facts()
+    rows = readings.rows()
+    _noise_facts(facts, readings, spectra, rows)
+    if readings.speed_rpm is None or readings.speed_rpm <= 0:
+        return facts
+    shaft_hz = readings.speed_rpm / 60.0
+    radial = readings.loudest([row for row in rows if readings.places[row].direction != "axial"])
+    axial = readings.loudest([row for row in rows if readings.places[row].direction == "axial"])
+    _short_of(facts, readings, shaft_hz)
+    if radial is not None:
+        _radial_facts(facts, readings, radial, shaft_hz)
+        if facts.values["radial_mm_s"] >= WORTH_MM_S:
+            _line_facts(facts, readings, spectra.of(radial), radial, shaft_hz)
+            _phase_h_v(facts, readings, spectra, radial, shaft_hz)
+    if axial is not None:
+        _axial_facts(facts, readings, axial, shaft_hz)
+        if facts.values["axial_mm_s"] >= WORTH_MM_S:
+            _axial_phases(facts, readings, spectra, shaft_hz)
+    return facts
 
 
-def _radial_facts(radial: Sequence[_Channel], shaft_hz: float, train: DriveTrain) -> dict[str, float]:
-    """Return the facts of the loudest radial channel."""
-    loudest = max(radial, key=lambda channel: channel.rms(0.3 * shaft_hz, _HIGH_HZ))
-    overall = loudest.rms(0.3 * shaft_hz, _HIGH_HZ)
-    if not overall > 0.0:
-        return {"radial_mm_s": 0.0}
-    lines = {order: loudest.line(order * shaft_hz)[1] for order in (1, 2, 3)}
-    facts = {
-        "radial_mm_s": overall,
-        "radial_1x_mm_s": lines[1],
-        "radial_2x_mm_s": lines[2],
-        "share_1x": min(lines[1] / overall, 1.0),
-        "share_1x_2x": min(math.hypot(lines[1], lines[2]) / overall, 1.0),
-        "ratio_2x_1x": lines[2] / lines[1] if lines[1] > 0 else math.nan,
-        "harmonics": float(_harmonics(loudest, shaft_hz, overall)),
-    }
-    if train.blades is not None:
-        facts["share_blade"] = loudest.line(train.blades * shaft_hz)[1] / overall
-    if train.line_frequency_hz is not None and _apart(2.0 * train.line_frequency_hz, shaft_hz, loudest.bin_hz):
-        facts["share_2line"] = loudest.line(2.0 * train.line_frequency_hz)[1] / overall
-    if shaft_hz >= 2.0 * _SPACING_BINS * loudest.bin_hz:
+def _short_of(facts: Facts, readings: Readings, shaft_hz: float) -> None:
+    """Note which facts the window is too short for."""
+    shaft_bins = shaft_hz * readings.samples_g.shape[1] / readings.sampling_rate_hz
+    if shaft_bins < SPACING_BINS:
+        whole = ("share_1x", "share_1x_2x", "ratio_2x_1x", "harmonics", "axial_over_radial")
+        phases = ("axial_share_1x", "phase_h_v_deg", "phase_across_deg", "phase_ends_deg")
+        facts.needed_s.update(dict.fromkeys((*whole, *phases), SPACING_BINS / shaft_hz))
+        if readings.train.blades is not None:
+            facts.needed_s["share_blade"] = SPACING_BINS / shaft_hz
+    if shaft_bins < _FRACTION_BINS:
+        fractions = ("share_half", "share_third", "share_whirl")
+        facts.needed_s.update(dict.fromkeys(fractions, _FRACTION_BINS / shaft_hz))
+
+
+def _radial_facts(facts: Facts, readings: Readings, row: int, shaft_hz: float) -> None:
+    overall = readings.feature(row, "velocity_rms_mm_s")
+    first, second = (readings.feature(row, f"order_{order}x_mm_s") for order in (1, 2))
+    values = {"radial_mm_s": overall, "radial_1x_mm_s": first, "radial_2x_mm_s": second}
+    if overall > 0.0:
+        values |= {
+            "share_1x": min(first / overall, 1.0),
+            "share_1x_2x": min(math.hypot(first, second) / overall, 1.0),
+            "ratio_2x_1x": second / first if first > 0.0 else math.nan,
+        }
+    # comparisons with NaN are false, and min() of one may be either
+    known = {name: value for name, value in values.items() if math.isfinite(first) or name == "radial_mm_s"}
+    lines_hz = {"radial_1x_mm_s": shaft_hz, "radial_2x_mm_s": 2.0 * shaft_hz, "share_1x": shaft_hz}
+    facts.add(row, known, lines_hz | {"ratio_2x_1x": 2.0 * shaft_hz})
+
+
+def _line_facts(facts: Facts, readings: Readings, lines: Lines, row: int, shaft_hz: float) -> None:
+    """Add what the spectrum of the loudest radial channel shows beside the features."""
+    overall, train = facts.values["radial_mm_s"], readings.train
+    shaft_bins = shaft_hz / lines.bin_hz
+    values: dict[str, float] = {}
+    hz: dict[str, float] = {}
+    if shaft_bins >= SPACING_BINS:
+        levels = (lines.standing(order * shaft_hz, shaft_hz) for order in range(1, _HARMONICS + 1))
+        values["harmonics"] = float(sum(level >= _HARMONIC_SHARE * overall for level in levels))
+        if train.blades is not None:
+            hz["share_blade"] = train.blades * shaft_hz
+            values["share_blade"] = lines.velocity_mm_s(hz["share_blade"]) / overall
+    if train.line_frequency_hz is not None:
+        twice_hz = 2.0 * train.line_frequency_hz
+        apart_bins = abs(twice_hz - round(twice_hz / shaft_hz) * shaft_hz) / lines.bin_hz
+        if apart_bins >= SPACING_BINS:
+            hz["share_2line"], values["share_2line"] = twice_hz, lines.velocity_mm_s(twice_hz) / overall
+        elif apart_bins > 0.1:
+            facts.needed_s["share_2line"] = lines.length_s * SPACING_BINS / apart_bins
+    if shaft_bins >= _FRACTION_BINS:
         for name, order in (("share_half", 0.5), ("share_third", 1.0 / 3.0)):
-            facts[name] = loudest.standing(order * shaft_hz, shaft_hz) / overall
-        first, last = (math.floor(order * shaft_hz / loudest.bin_hz) for order in _WHIRL)
-        whirl_hz = loudest.bin_hz * (first + int(np.argmax(loudest.power[first : last + 1])))
-        facts["share_whirl"] = loudest.standing(whirl_hz, shaft_hz) / overall
-    return facts
+            hz[name], values[name] = order * shaft_hz, lines.standing(order * shaft_hz, shaft_hz) / overall
+        hz["share_whirl"] = lines.strongest_hz(_WHIRL[0] * shaft_hz, _WHIRL[1] * shaft_hz)
+        values["share_whirl"] = lines.standing(hz["share_whirl"], shaft_hz) / overall
+    facts.add(row, values, hz)
 
 
-def _harmonics(channel: _Channel, shaft_hz: float, overall: float) -> int:
-    lines = (channel.standing(order * shaft_hz, shaft_hz) for order in range(1, _HARMONICS + 1))
-    return sum(level >= _HARMONIC_SHARE * overall for level in lines)
+def _axial_facts(facts: Facts, readings: Readings, row: int, shaft_hz: float) -> None:
+    first, second = (readings.feature(row, f"order_{order}x_mm_s") for order in (1, 2))
+    values = {
+        "axial_mm_s": readings.feature(row, "velocity_rms_mm_s"),
+        "axial_1x_mm_s": first,
+        "axial_2x_mm_s": second,
+    }
+    if values["axial_mm_s"] > 0.0:
+        values["axial_share_1x"] = first / values["axial_mm_s"]
+    reference = facts.values.get("radial_1x_mm_s", 0.0)
+    if reference > 0.0 and math.isfinite(first) and math.isfinite(second):
+        values["axial_over_radial"] = max(first, second) / reference
+    facts.add(row, values, {"axial_share_1x": shaft_hz, "axial_1x_mm_s": shaft_hz, "axial_2x_mm_s": 2.0 * shaft_hz})
 
 
-def _apart(frequency_hz: float, shaft_hz: float, bin_hz: float) -> bool:
-    """Return whether a frequency can be told from the nearest multiple of the shaft's."""
-    return abs(frequency_hz - round(frequency_hz / shaft_hz) * shaft_hz) >= _SPACING_BINS * bin_hz
+def _phase_h_v(facts: Facts, readings: Readings, spectra: Spectra, row: int, shaft_hz: float) -> None:
+    """Add the phase of 1x between the two radial directions of the bearing that shakes most."""
+    place = readings.places[row]
+    across = _ACROSS.get(place.direction)
+    if across is None or "share_1x" in facts.needed_s:
+        return
+    other = next((r for r in readings.rows() if readings.places[r] == Place(place.location, across)), None)
+    if other is None:
+        return
+    facts.add(row, {"phase_h_v_deg": phase_deg(spectra.of(row), spectra.of(other), shaft_hz)})
+    facts.lines_hz["phase_h_v_deg"] = shaft_hz
 
 
-def _noise_facts(channels: Sequence[_Channel], baseline_high_g: float | None) -> dict[str, float]:
-    """Return level and flatness (geometric over arithmetic mean of the power) above 2 kHz, the loudest channel's."""
-    bands = [channel.acceleration[math.ceil(_CAVITATION_HZ / channel.bin_hz) : -1] for channel in channels]
-    loudest = max(bands, key=lambda band: float(band.sum()))
-    if loudest.size < 16 or not float(loudest.min()) > 0.0:
-        return {}
-    high_g = math.sqrt(float(loudest.sum()))
-    facts = {"high_g": high_g, "high_flatness": math.exp(float(np.log(loudest).mean())) / float(loudest.mean())}
-    if baseline_high_g is not None and baseline_high_g > 0.0:
-        facts["high_rise_db"] = 20.0 * math.log10(high_g / baseline_high_g)
-    return facts
+def _axial_phases(facts: Facts, readings: Readings, spectra: Spectra, shaft_hz: float) -> None:
+    """Add the axial phase of 1x between the ends of one shaft, and across the coupling between two.
+
+    Which shaft a location belongs to must be described: one reading means a bent shaft here, a bad alignment there.
+    """
+    shaft_of = {location: shaft for shaft in readings.train.shafts for location in shaft.locations}
+    axial = [row for row in readings.rows() if readings.places[row].direction == "axial"]
+    known = [row for row in axial if _turns_at_1x(shaft_of.get(readings.places[row].location))]
+    if "share_1x" in facts.needed_s:
+        return
+    for i, one in enumerate(known):
+        for other in known[i + 1 :]:
+            here, there = readings.places[one].location, readings.places[other].location
+            if here == there:
+                continue
+            name = "phase_ends_deg" if shaft_of[here] is shaft_of[there] else "phase_across_deg"
+            if name not in facts.values:
+                facts.add(one, {name: phase_deg(spectra.of(one), spectra.of(other), shaft_hz)}, {name: shaft_hz})
 
 
-def _axial_facts(axial: Sequence[_Channel], radial: dict[str, float], shaft_hz: float) -> dict[str, float]:
-    if not axial:
-        return {}
-    loudest = max(axial, key=lambda channel: channel.rms(0.3 * shaft_hz, _HIGH_HZ))
-    first, second = (loudest.line(order * shaft_hz)[1] for order in (1, 2))
-    facts = {"axial_mm_s": loudest.rms(0.3 * shaft_hz, _HIGH_HZ), "axial_1x_mm_s": first, "axial_2x_mm_s": second}
-    reference = radial.get("radial_1x_mm_s", 0.0)
-    if reference > 0.0:
-        facts["axial_over_radial"] = max(first, second) / reference
-    return facts
+def _turns_at_1x(shaft: Shaft | None) -> bool:
+    return shaft is not None and shaft.ratio == 1.0
 
 
-def _phases(channels: Sequence[_Channel], places: Sequence[Place], shaft_hz: float) -> dict[str, float]:
-    """Return the phase between the radial directions of one bearing, and between the axial sensors of two."""
-    facts: dict[str, float] = {}
-    for i, one in enumerate(places):
-        for j in range(i + 1, len(places)):
-            other = places[j]
-            directions = {one.direction, other.direction}
-            phase = _phase_deg(channels[i], channels[j], shaft_hz)
-            if one.location == other.location and directions == {"radial_horizontal", "radial_vertical"}:
-                facts.setdefault("phase_h_v_deg", phase)
-            if one.location != other.location and directions == {"axial"}:
-                facts.setdefault("phase_axial_deg", phase)
-    return facts
+def _noise_facts(facts: Facts, readings: Readings, spectra: Spectra, rows: Sequence[int]) -> None:
+    """Add how far the level above 1 kHz has risen over the healthy machine, and how flat it is above 2 kHz.
+
+    Only for a machine with an impeller: nothing else cavitates. Flatness is the geometric over the arithmetic mean.
+    """
+    if readings.train.blades is None or readings.healthy is None:
+        return
+    levels = {row: (_high_g(readings.values[row]), _high_g(readings.healthy[row])) for row in rows}
+    rises = {r: 20.0 * math.log10(now / healthy) for r, (now, healthy) in levels.items() if now > 0.0 and healthy > 0.0}
+    row = max(rises, key=lambda r: rises[r], default=None)
+    if row is None:
+        return
+    facts.add(row, {"high_rise_db": rises[row]})
+    if rises[row] >= _RISE_DB:
+        lines = spectra.of(row)
+        band = lines.power[math.ceil(_CAVITATION_HZ / lines.bin_hz) : -1]
+        if band.size >= 16 and float(band.min()) > 0.0:
+            facts.add(row, {"high_flatness": math.exp(float(np.log(band).mean())) / float(band.mean())})
 
 
-def _phase_deg(one: _Channel, other: _Channel, shaft_hz: float) -> float:
-    at, level = one.line(shaft_hz)
-    if at < 0 or not (level > 0.0 and other.power[at] > 0.0):
-        return math.nan
-    return abs(math.degrees(cmath.phase(complex(one.spectrum[at] * np.conj(other.spectrum[at])))))
+def _high_g(values: F32) -> float:
+    """Return the acceleration above 1 kHz, g rms, from a channel's features; NaN where the sampling rate is too low."""
+    mid_g, high_g = (float(values[FEATURE_INDEX[name]]) for name in ("band_mid_g", "band_high_g"))
+    return math.hypot(mid_g, 0.0 if math.isnan(high_g) else high_g)

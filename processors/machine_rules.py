@@ -1,21 +1,22 @@
-"""Rules for faults of shafts, alignment and flow: a table of conditions, judged on the facts of ``machine_facts``.
+"""Rules for faults of shafts, alignment, gears, belts, motor and flow: a table of conditions, judged on facts.
 
 A rule fires when all its conditions hold. Its hints are conditions that make it surer where they hold and less sure
-where they don't; a missing fact does neither. Each rule says what would confirm it and what it excludes: the more
+where they don't; a missing fact does neither. A rule whose only missing facts are those that the window is too short
+for isn't decided, and says which length it needs. Each rule says what would confirm it and what it excludes: the more
 special of two rules silences the more general. A rule is evidence and a confidence, never a certainty.
 
-ISO 13373-3:2015, annexes; R. B. Randall, "Vibration-based Condition Monitoring" (2011), chapter 2.
+ISO 13373-3:2015, annexes; R. B. Randall, "Vibration-based Condition Monitoring" (2011), chapter 2; for rotor bars
+W. T. Thomson, M. Fenger, "Current signature analysis to detect induction motor faults", IEEE Ind. Appl. Mag. 7 (2001).
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from contracts.records import Evidence
+from processors.machine_facts import WORTH_MM_S
+from processors.machine_readings import Facts
 
-#: Below this velocity (boundary B/C of group 2 on rigid support) nobody balances or aligns a machine, mm/s rms.
-_WORTH_MM_S: Final = 2.8
 _BASE_CONFIDENCE: Final = 0.55
 _HINT: Final = 0.12
 _BOUNDS: Final = (0.3, 0.9)
@@ -31,22 +32,23 @@ class Condition:
     unit: str
     text: str
 
-    def holds(self, facts: Mapping[str, float]) -> bool | None:
+    def holds(self, facts: Facts) -> bool | None:
         """Return whether the fact lies within the bounds; null where it is missing."""
-        value = facts.get(self.fact)
+        value = facts.values.get(self.fact)
         return None if value is None else self.low <= value <= self.high
 
-    def evidence(self, facts: Mapping[str, float]) -> Evidence:
+    def evidence(self, facts: Facts) -> Evidence:
         """Return the fact with the bound it was held against."""
-        value = facts[self.fact]
-        limit = self.low if math.isfinite(self.low) else self.high
+        value = facts.values[self.fact]
+        part = facts.parts.get(self.fact)
+        what = self.text if part is None else f"{self.text} ({part})"
         return Evidence(
             name=self.fact,
             value=round(value, 4),
             unit=self.unit,
-            limit=limit,
-            frequency_hz=None,
-            text=f"{self.text}: {value:.3g}{'' if self.unit == '1' else ' ' + self.unit}",
+            limit=self.low if math.isfinite(self.low) else self.high,
+            frequency_hz=facts.lines_hz.get(self.fact),
+            text=f"{what} {value:.3g}{'' if self.unit == '1' else ' ' + self.unit}",
         )
 
 
@@ -63,13 +65,33 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A fault that the facts speak for."""
+    """A fault that the facts speak for; ``row`` is the channel on which its main fact was measured.
+
+    ``excludes`` has the faults that this one silences, and its rivals (for the same symptom) that a fact contradicts.
+    """
 
     fault: str
     confidence: float
     evidence: tuple[Evidence, ...]
     confirm: str
     excludes: tuple[str, ...]
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Undecided:
+    """A fault that the window is too short for, though nothing measured speaks against it."""
+
+    fault: str
+    needed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the table says of some facts."""
+
+    findings: tuple[Finding, ...]
+    undecided: tuple[Undecided, ...]
 
 
 def _at_least(fact: str, low: float, unit: str, text: str) -> Condition:
@@ -80,8 +102,8 @@ def _at_most(fact: str, high: float, unit: str, text: str) -> Condition:
     return Condition(fact, -math.inf, high, unit, text)
 
 
-_SHAKES: Final = _at_least("radial_mm_s", _WORTH_MM_S, "mm/s", "overall radial velocity")
-_AXIAL_SHAKES: Final = _at_least("axial_mm_s", _WORTH_MM_S, "mm/s", "overall axial velocity")
+_SHAKES: Final = _at_least("radial_mm_s", WORTH_MM_S, "mm/s", "overall radial velocity")
+_AXIAL_SHAKES: Final = _at_least("axial_mm_s", WORTH_MM_S, "mm/s", "overall axial velocity")
 _LITTLE_AXIAL: Final = _at_most("axial_over_radial", 0.5, "1", "axial over radial 1x")
 _MUCH_AXIAL: Final = _at_least("axial_over_radial", 0.5, "1", "axial over radial 1x")
 
@@ -100,7 +122,7 @@ RULES: Final = (
             _at_least("share_1x_2x", 0.7, "1", "share of 1x and 2x in the radial velocity"),
             _at_most("harmonics", 3.0, "1", "harmonics of the shaft"),
         ),
-        (_MUCH_AXIAL, Condition("phase_axial_deg", 150.0, 180.0, "deg", "axial phase across the coupling")),
+        (_MUCH_AXIAL, Condition("phase_across_deg", 150.0, 180.0, "deg", "axial phase across the coupling")),
         "the alignment measured at operating temperature",
         ("unbalance",),
     ),
@@ -109,10 +131,22 @@ RULES: Final = (
         (
             _AXIAL_SHAKES,
             _MUCH_AXIAL,
-            Condition("phase_axial_deg", 150.0, 180.0, "deg", "axial phase across the coupling"),
+            Condition("phase_across_deg", 150.0, 180.0, "deg", "axial phase across the coupling"),
         ),
         (_at_least("axial_2x_mm_s", 1.0, "mm/s", "axial 2x"),),
-        "the alignment measured at operating temperature; a bent shaft shows the same end to end on one machine",
+        "the alignment measured at operating temperature",
+        ("unbalance", "misalignment"),
+    ),
+    Rule(
+        "bent_shaft",
+        (
+            _AXIAL_SHAKES,
+            _MUCH_AXIAL,
+            _at_least("axial_share_1x", 0.5, "1", "share of 1x in the axial velocity"),
+            Condition("phase_ends_deg", 150.0, 180.0, "deg", "axial phase from end to end of the shaft"),
+        ),
+        (),
+        "the run-out of the shaft, turned by hand; on a cold machine a thermal bow is gone",
         ("unbalance", "misalignment"),
     ),
     Rule(
@@ -147,10 +181,10 @@ RULES: Final = (
     Rule(
         "cavitation",
         (
-            _at_least("high_rise_db", 6.0, "dB", "rise above 2 kHz over the healthy machine"),
+            _at_least("high_rise_db", 6.0, "dB", "rise above 1 kHz over the healthy machine"),
             _at_least("high_flatness", 0.3, "1", "flatness of the spectrum above 2 kHz (white noise 0.56)"),
         ),
-        (_at_most("radial_mm_s", _WORTH_MM_S, "mm/s", "overall radial velocity"),),
+        (_at_most("radial_mm_s", WORTH_MM_S, "mm/s", "overall radial velocity"),),
         "more suction head, or less flow: the noise goes; no fault frequency of a bearing may stand",
     ),
     Rule(
@@ -167,37 +201,81 @@ RULES: Final = (
         "power-off: it is gone at once",
         ("unbalance", "misalignment"),
     ),
+    Rule(
+        "gear_mesh",
+        (
+            _at_least("mesh_g", 0.05, "g", "gear mesh"),
+            _at_least("sideband_ratio", 0.5, "1", "sidebands over mesh, at the shaft speed"),
+        ),
+        (_at_least("sideband_lines", 4.0, "1", "sidebands that stand"),),
+        "the teeth, through the inspection cover; the sidebands at the same load in a month",
+    ),
+    Rule(
+        "belt",
+        (
+            _at_least("belt_mm_s", WORTH_MM_S, "mm/s", "velocity at the multiples of the belt"),
+            _at_least("belt_lines", 2.0, "1", "multiples of the belt that stand"),
+        ),
+        (),
+        "the belt under a stroboscope; its tension, and the pulleys' alignment",
+    ),
+    Rule(
+        "rotor_bar",
+        (_at_least("rotor_bar_db", -45.0, "dB", "sidebands at twice the slip, to the line current"),),
+        (),
+        "the same measurement at another load: the sidebands move with the slip and grow from test to test",
+    ),
 )
+#: What the table may find.
+FAULTS: Final = frozenset(rule.fault for rule in RULES)
 
 
-def judge(facts: Mapping[str, float], rules: tuple[Rule, ...] = RULES) -> tuple[Finding, ...]:
-    """Return the faults that the facts speak for, surest first.
+def judge(facts: Facts, rules: tuple[Rule, ...] = RULES) -> Judged:
+    """Return the faults that the facts speak for, surest first, and those that a longer window would decide.
 
     Parameters
     ----------
-    facts : mapping of str to float
+    facts : Facts
         As ``machine_facts.measure`` returns them.
     rules : tuple of Rule
         The table.
 
     Returns
     -------
-    findings : tuple of Finding
+    judged : Judged
         Without those that another finding excludes.
 
     Examples
     --------
-    >>> found = judge({"radial_mm_s": 5.0, "share_1x": 0.95, "phase_h_v_deg": 92.0})
-    >>> [(finding.fault, finding.confidence) for finding in found]
+    >>> facts = Facts()
+    >>> facts.add(0, {"radial_mm_s": 5.0, "share_1x": 0.95, "phase_h_v_deg": 92.0})
+    >>> [(finding.fault, finding.confidence) for finding in judge(facts).findings]
     [('unbalance', 0.67)]
     """
     fired = [rule for rule in rules if all(condition.holds(facts) for condition in rule.needs)]
     silenced = {fault for rule in fired for fault in rule.excludes}
-    findings = [_finding(rule, facts) for rule in fired if rule.fault not in silenced]
-    return tuple(sorted(findings, key=lambda finding: finding.confidence, reverse=True))
+    findings = [_finding(rule, facts, rules) for rule in fired if rule.fault not in silenced]
+    asked = [_undecided(rule, facts) for rule in rules if rule.fault not in silenced] if facts.needed_s else []
+    return Judged(
+        tuple(sorted(findings, key=lambda finding: finding.confidence, reverse=True)),
+        tuple(one for one in asked if one is not None),
+    )
 
 
-def _finding(rule: Rule, facts: Mapping[str, float]) -> Finding:
+def _undecided(rule: Rule, facts: Facts) -> Undecided | None:
+    """Return the length that a rule needs, where what is known speaks for it and the rest needs only that."""
+    if all(condition.fact not in facts.needed_s for condition in rule.needs):
+        return None
+    answers = {condition.fact: condition.holds(facts) for condition in rule.needs}
+    missing = [fact for fact, holds in answers.items() if holds is None]
+    if False in answers.values() or not missing or len(missing) == len(answers):
+        return None
+    if not all(fact in facts.needed_s for fact in missing):
+        return None
+    return Undecided(rule.fault, max(facts.needed_s[fact] for fact in missing))
+
+
+def _finding(rule: Rule, facts: Facts, rules: tuple[Rule, ...]) -> Finding:
     known = [(hint, hint.holds(facts)) for hint in rule.hints]
     confidence = _BASE_CONFIDENCE + sum(_HINT if holds else -_HINT for _, holds in known if holds is not None)
     holding = [*rule.needs, *(hint for hint, holds in known if holds)]
@@ -206,5 +284,15 @@ def _finding(rule: Rule, facts: Mapping[str, float]) -> Finding:
         round(min(max(confidence, _BOUNDS[0]), _BOUNDS[1]), 3),
         tuple(condition.evidence(facts) for condition in holding),
         rule.confirm,
-        rule.excludes,
+        tuple(dict.fromkeys((*rule.excludes, *_contradicted(rule, facts, rules)))),
+        facts.rows[rule.needs[0].fact],
     )
+
+
+def _contradicted(rule: Rule, facts: Facts, rules: tuple[Rule, ...]) -> list[str]:
+    """Return the faults that would explain the same symptom, had a fact not spoken against them."""
+    return [
+        rival.fault
+        for rival in rules
+        if rival.needs[0] == rule.needs[0] and any(condition.holds(facts) is False for condition in rival.needs)
+    ]

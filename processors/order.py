@@ -94,6 +94,50 @@ def angle_from_tacho(pulse_times_s: F64, pulses_per_revolution: int = 1) -> Shaf
     return _checked(CubicSpline(times, np.arange(times.size) / pulses_per_revolution), times)
 
 
+def pulse_times_s(tacho: Real, sampling_rate_hz: float) -> F64:
+    """Return when a tacho's signal rises through the middle of its range, between samples by a straight line.
+
+    After a pulse the signal must fall below a quarter of the range before the next one counts, so that noise on an edge
+    makes no pulses.
+
+    Parameters
+    ----------
+    tacho : ndarray, shape (n_samples,)
+        The signal, in any unit.
+    sampling_rate_hz : float
+        Its sampling rate.
+
+    Returns
+    -------
+    times_s : ndarray, shape (n_pulses,), float64
+        Increasing.
+
+    Raises
+    ------
+    SignalError
+        If the signal isn't one-dimensional and finite, has no range, or the rate isn't positive.
+
+    Examples
+    --------
+    >>> pulse_times_s(np.array([0.0, 0.0, 4.0, 4.0, 0.0, 0.0, 4.0, 0.0]), 2.0).tolist()
+    [0.75, 2.75]
+    """
+    if tacho.ndim != 1 or tacho.size < 2 or not np.isfinite(tacho).all() or not 0 < sampling_rate_hz < math.inf:
+        raise SignalError(f"a tacho of shape {tacho.shape} at {sampling_rate_hz} Hz; finite samples in a row needed")
+    low, high = float(tacho.min()), float(tacho.max())
+    if not high > low:
+        raise SignalError(f"the tacho stands at {low}: it has no pulses")
+    middle, armed_below = 0.5 * (low + high), low + 0.25 * (high - low)
+    rising = np.flatnonzero((tacho[:-1] < middle) & (tacho[1:] >= middle))
+    falls = np.concatenate(([0], np.cumsum(tacho < armed_below)))
+    armed = np.ones(rising.size, dtype=np.bool_)
+    armed[1:] = falls[rising[1:] + 1] > falls[rising[:-1] + 1]
+    kept = rising[armed]
+    before = tacho[kept].astype(np.float64)
+    times: F64 = (kept + (middle - before) / (tacho[kept + 1] - before)) / sampling_rate_hz
+    return times
+
+
 def angle_from_speed(times_s: F64, speeds_rpm: F64) -> ShaftAngle:
     """Return the shaft angle from speed readings: the integral of their spline.
 

@@ -49,6 +49,8 @@ class Settings(BaseSettings):
         Where the API listens; port 0 picks a free one.
     log_level : str
         Also shows tracebacks when ``debug``.
+    bearings : Path, optional
+        A table of the user's own bearings (CSV), beside the bundled catalogue.
     partitions : int
         Partitions of each topic that is created; the bound of scale-out.
     webhook_url, webhook_secret : str, optional
@@ -77,6 +79,7 @@ class Settings(BaseSettings):
     api_host: str = "127.0.0.1"
     api_port: Port = 0
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    bearings: Path | None = None
     partitions: Annotated[int, Field(ge=1, le=1024)] = 4
     webhook_url: str | None = None
     webhook_secret: SecretStr | None = None

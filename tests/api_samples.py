@@ -124,6 +124,8 @@ def assessment_row(asset_id: str, site_id: str) -> dict[str, Any]:
                 "zone": "B",
                 "not_graded_because": None,
                 "features": features,
+                "own_features": {"band_ratio": 0.25, "tilt_deg": None},
+                "not_decided": [{"name": "FTF", "needed_s": 2.875}],
                 "scores": [score | {"explanation": [msgspec.to_builtins(EVIDENCE)]}],
             }
         ],
@@ -134,6 +136,9 @@ def assessment_row(asset_id: str, site_id: str) -> dict[str, Any]:
                 "fault": "outer_race",
                 "confidence": 0.9,
                 "evidence": [msgspec.to_builtins(EVIDENCE)],
+                "confirm": "listen at the drive end",
+                "excludes": ["unbalance"],
             }
         ],
+        "code_hash": "0f1e2d3c4b5a",
     }

@@ -1,5 +1,6 @@
 """Files into sites, asset configurations and service events, checked across all files."""
 
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,12 @@ from typing import Any, Final
 from adapters.asset_files.convert import NOTHING, convert
 from adapters.asset_files.table import read_csv
 from adapters.asset_files.tree import Node, read_yaml
-from contracts.assets import AssetConfiguration, RuleSettings, ServiceEvent, Site
-from contracts.errors import BadRecord, ConfigurationError
+from contracts.assets import AssetConfiguration, OwnBearing, RuleSettings, ServiceEvent, Site
+from contracts.errors import BadRecord, ConfigurationError, SignalError
 from contracts.identifiers import stable_id
 from contracts.units import factor_to_canonical
 from processors.bearings import bearing
+from processors.drive_train import belt_hz
 
 _READERS: Final = {".yaml": read_yaml, ".yml": read_yaml, ".csv": read_csv}
 _ID: Final = re.compile(r"[^\W_][\w.:-]{0,127}")
@@ -28,6 +30,13 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "blades": (1, 1_000),
     "teeth": (1, 10_000),
     "shaft_ratio": (0.0, 1e4),
+    "ratio": (0.0, 1e4),
+    "pulley_diameter_mm": (0.0, 1e5),
+    "length_mm": (0.0, 1e6),
+    "n_elements": (3, 1_000),
+    "element_diameter_mm": (0.0, 1e4),
+    "pitch_diameter_mm": (0.0, 1e5),
+    "contact_angle_deg": (0.0, 89.0),
     "length_s": (0.0, 60.0),
     "hop_s": (0.0, 60.0),
     "out_of_order_tolerance_s": (0.0, 3_600.0),
@@ -40,7 +49,7 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "clear_after": (1, 10_000),
     "baseline_windows": (1, 100_000),
 }
-_FROM_ZERO: Final = frozenset({"out_of_order_tolerance_s", "deadband_db"})
+_FROM_ZERO: Final = frozenset({"out_of_order_tolerance_s", "deadband_db", "contact_angle_deg"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +61,15 @@ class AssetImport:
     events: tuple[ServiceEvent, ...]
 
 
-def read_asset_files(paths: Sequence[Path]) -> AssetImport:
+def read_asset_files(paths: Sequence[Path], own: Sequence[OwnBearing] = ()) -> AssetImport:
     """Return what YAML and CSV files say.
 
     Parameters
     ----------
     paths : sequence of Path
         Files ending in ``.yaml``, ``.yml`` or ``.csv``; together they are one import.
+    own : sequence of OwnBearing
+        The user's own bearings; those that an asset has go into its drive train.
 
     Returns
     -------
@@ -70,7 +81,7 @@ def read_asset_files(paths: Sequence[Path]) -> AssetImport:
     ConfigurationError
         For anything that can't be read, is unknown, missing, out of bounds or there twice; with file, line and place.
     """
-    reader = _Reader()
+    reader = _Reader(own)
     for path in paths:
         read = _READERS.get(path.suffix.lower())
         if read is None:
@@ -110,7 +121,8 @@ def read_rules(path: Path) -> dict[str, Any]:
 class _Reader:
     """Gathers files; knows every id it has seen and where."""
 
-    def __init__(self) -> None:
+    def __init__(self, own: Sequence[OwnBearing]) -> None:
+        self._own = own
         self.sites: list[Site] = []
         self.assets: list[AssetConfiguration] = []
         self.events: list[ServiceEvent] = []
@@ -137,13 +149,25 @@ class _Reader:
         self._check_ids(own, "site_id")
         for point in _items(fields, "points"):
             self._take_ids(point, "point_id")
-            _check_bearing(point)
+            _check_bearing(point, (*asset.drive_train.bearings, *self._own))
             for channel in _items(point.mapping(), "channels"):
                 self._take_ids(channel, "channel_id")
                 _check_unit(channel)
         _check_window(node, asset)
-        self.assets.append(asset)
+        _check_train(node, asset)
+        self.assets.append(self._with_own_bearings(asset))
         self.events += [self._event(event, asset.asset_id) for event in _items(fields, _HISTORY)]
+
+    def _with_own_bearings(self, asset: AssetConfiguration) -> AssetConfiguration:
+        """Return the asset with those bearings of the user's table that its points name and it doesn't state itself."""
+        train = asset.drive_train
+        used = []
+        for designation in dict.fromkeys(point.bearing for point in asset.points if point.bearing):
+            geometry = bearing(designation, (*train.bearings, *self._own))
+            used += [one for one in self._own if one.designation == geometry.designation]
+        stated = {one.designation for one in train.bearings}
+        added = tuple(one for one in dict.fromkeys(used) if one.designation not in stated)
+        return dataclasses.replace(asset, drive_train=dataclasses.replace(train, bearings=(*train.bearings, *added)))
 
     def _event(self, node: Node, asset_id: str) -> ServiceEvent:
         given: dict[str, Any] = {"asset_id": asset_id}
@@ -203,12 +227,12 @@ def _check_bounds(node: Node) -> None:
         node.refuse(f"{node.text()}, {first}{least:g} to {most:g} is allowed")
 
 
-def _check_bearing(point: Node) -> None:
+def _check_bearing(point: Node, own: Sequence[OwnBearing]) -> None:
     node = point.mapping().get("bearing")
     if node is None or (isinstance(node.value, str) and node.value in NOTHING):
         return
     try:
-        bearing(node.text())
+        bearing(node.text(), own)
     except ConfigurationError as error:
         node.refuse(str(error))
 
@@ -226,3 +250,22 @@ def _check_window(node: Node, asset: AssetConfiguration) -> None:
         node.refuse(
             f"window.hop_s {asset.window.hop_s:g} is over length_s {asset.window.length_s:g}: samples would be lost"
         )
+
+
+def _check_train(node: Node, asset: AssetConfiguration) -> None:
+    train = asset.drive_train
+    known = {point.location for point in asset.points}
+    seen: set[str] = set()
+    for shaft in train.shafts:
+        for location in shaft.locations:
+            if location not in known or location in seen:
+                places = ", ".join(sorted(known)) or "none"
+                node.refuse(f"drive_train: shaft {shaft.name!r} at {location!r}; its points are at {places}, each once")
+            seen.add(location)
+    try:
+        for belt in train.belts:
+            belt_hz(belt.pulley_diameter_mm, belt.length_mm, belt.shaft_ratio)
+        for one in train.bearings:
+            bearing(one.designation, train.bearings)
+    except (ConfigurationError, SignalError) as error:
+        node.refuse(f"drive_train: {error}")

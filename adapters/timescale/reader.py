@@ -19,6 +19,7 @@ from contracts.ports import Principal, WaveformSnapshot
 #: No answer is longer, whatever the caller asks for.
 MOST_ROWS: Final = 10_000
 _READY_S: Final = 2.0
+_CHANNEL_COLUMNS: Final = ("channel_id", "point_id", "zone", "not_graded_because", "own_features", "not_decided")
 
 _SCOPE: Final = sql.SQL("""
     (%(assets)s::text[] IS NULL OR asset_id = ANY(%(assets)s))
@@ -130,8 +131,9 @@ class HistoryReader:
     async def latest_assessment(self, who: Principal, asset_id: str) -> dict[str, Any]:
         """Return the newest assessment in the shape of the record; raise ``NotFound``.
 
-        ``channels`` holds mappings with channel_id, point_id, zone, not_graded_because, ``features`` as {name: value}
-        and ``scores`` (model, version, value, threshold, learning, explanation).
+        ``channels`` holds mappings with channel_id, point_id, zone, not_graded_because, ``features`` and
+        ``own_features`` as {name: value}, ``not_decided`` (name, needed_s) and ``scores`` (model, version, value,
+        threshold, learning, explanation).
         """
         found = await self._one(who, _ASSESSMENT, f"an assessment of asset {asset_id}", asset_id=asset_id)
         place = {key: found[key] for key in ("channel_ids", "window_start_ns", "code_version", "asset_id")}
@@ -139,7 +141,7 @@ class HistoryReader:
         for row in await self._database.rows(_CHANNEL_SCORES, **place):
             scores[row.pop("channel_id")].append(row)
         found["channels"] = [
-            {name: row[name] for name in ("channel_id", "point_id", "zone", "not_graded_because")}
+            {name: row[name] for name in _CHANNEL_COLUMNS}
             | {"features": {name: row[name] for name in FEATURE_INDEX}, "scores": scores[row["channel_id"]]}
             for row in await self._database.rows(_CHANNELS, **place)
         ]

@@ -52,14 +52,17 @@ ASSESSMENT: Final = Table(
     _columns(
         "assessment_id text, site_id text, window_end_ns int8, sampling_rate_hz float8, n_samples int8, partial bool,"
         " speed_rpm float8, regime text, catalogue_version int4, configuration_version text, zone text,"
-        " channel_ids text[], diagnoses jsonb"
+        " channel_ids text[], diagnoses jsonb, code_hash text"
     ),
     "window_start_ns",
 )
 FEATURE: Final = Table(
     "feature",
     _columns("channel_id text, window_start_ns int8, code_version text, asset_id text"),
-    _columns("point_id text, window_end_ns int8, partial bool, zone text, not_graded_because text")
+    _columns(
+        "point_id text, window_end_ns int8, partial bool, zone text, not_graded_because text,"
+        " own_features jsonb, not_decided jsonb"
+    )
     | dict.fromkeys(FEATURE_NAMES, "float4"),
     "window_start_ns",
 )
@@ -225,7 +228,8 @@ def _assessment(a: r.Assessment) -> Row:
 
 def _feature(a: r.Assessment, c: r.ChannelAssessment) -> Row:
     key = (c.channel_id, a.window_start_ns, a.code_version, a.asset_id)
-    return (*key, c.point_id, a.window_end_ns, a.partial, c.zone, c.not_graded_because, *c.features)
+    judged = (c.zone, c.not_graded_because, as_json(c.own_features), as_json(c.not_decided))
+    return (*key, c.point_id, a.window_end_ns, a.partial, *judged, *c.features)
 
 
 def _score(a: r.Assessment, c: r.ChannelAssessment, s: r.Score) -> Row:

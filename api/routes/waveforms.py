@@ -3,6 +3,7 @@
 import asyncio
 from typing import Annotated, Final, Literal
 
+import msgspec
 from msgspec import Meta, Struct
 
 from api import signals
@@ -11,8 +12,10 @@ from api.payloads import Identifier, WaveformDetail, WaveformList
 from api.problems import Problem
 from api.routes.channels import Range
 from api.times import Instant
-from contracts.errors import NotFound
+from contracts.assets import DriveTrain, MeasurementPoint
+from contracts.errors import ConfigurationError, NotFound
 from contracts.ports import WaveformSnapshot
+from processors.bearings import BearingGeometry, bearing_at
 
 _LATEST_NS: Final = 2**63 - 1
 
@@ -95,12 +98,16 @@ async def _band_hz(call: Call, kept: WaveformSnapshot) -> tuple[float, float] | 
     return None if low_hz is None or high_hz is None else (low_hz, high_hz)
 
 
-async def _bearing(call: Call, kept: WaveformSnapshot) -> str | None:
+async def _bearing(call: Call, kept: WaveformSnapshot) -> BearingGeometry | None:
+    """Return the bearing that the channel listens to; null where there is none, or none of that name is known."""
     asset = await call.services.reader.asset(call.who, kept.asset_id)
+    train = msgspec.convert(asset["configuration"].get("drive_train", {}), DriveTrain)
     for point in asset["configuration"]["points"]:
         if any(channel["channel_id"] == kept.channel_id for channel in point["channels"]):
-            designation: str | None = point.get("bearing")
-            return designation
+            try:
+                return bearing_at(msgspec.convert(point, MeasurementPoint), train)
+            except ConfigurationError:
+                return None
     return None
 
 

@@ -15,6 +15,8 @@ from contracts.assets import RuleSettings
 from contracts.features import FEATURE_INDEX
 from contracts.records import Assessment, ChannelAssessment, Diagnosis, Evidence, Zone
 from processors.conditions.gate import Finding, Verdict, worst
+from processors.diagnosis import SENSOR_PREFIX
+from processors.machine_rules import FAULTS
 
 #: Bearing fault → its feature, its name in a sentence.
 BEARING_FAULTS: Final[dict[str, tuple[str, str]]] = {
@@ -23,35 +25,13 @@ BEARING_FAULTS: Final[dict[str, tuple[str, str]]] = {
     "rolling_element": ("bsf_db", "Rolling-element fault"),
     "cage": ("ftf_db", "Cage fault"),
 }
-#: Faults of the machine itself, as domain.md lists them.
-MACHINE_FAULTS: Final = frozenset(
-    {
-        "unbalance",
-        "misalignment",
-        "looseness",
-        "rub",
-        "bent_shaft",
-        "oil_whirl",
-        "gear_mesh",
-        "blade_pass",
-        "cavitation",
-        "belt",
-        "electrical",
-    }
-)
-_SENSOR_PREFIX: Final = "sensor_"
-#: Lines this close (as a share of the frequency) are one line: the width of a fault family.
-_SAME_LINE: Final = 0.03
-#: A bearing fault this much less over the floor than another at a louder point is that other's echo (dB).
-_OUTSHONE_DB: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class PointView:
     """One measurement point's part of an assessment, and by what to judge it.
 
-    ``standing_fault`` is the bearing fault that stands at the point, if one does; ``echo`` says that a bearing fault is
-    heard here that is louder at another point, and isn't among the ``diagnoses`` therefore.
+    ``standing_fault`` is the bearing fault that stands at the point, if one does.
     """
 
     point_id: str
@@ -59,7 +39,6 @@ class PointView:
     standing_fault: str | None
     channels: tuple[ChannelAssessment, ...]
     diagnoses: tuple[Diagnosis, ...]
-    echo: bool = False
 
     @property
     def zone(self) -> Zone | None:
@@ -92,15 +71,13 @@ class PointView:
 def views(assessment: Assessment, rules: RuleSettings, standing_fault: Callable[[str], str | None]) -> list[PointView]:
     """Return the measurement points on which the assessment has something to say, in its order."""
     ids = dict.fromkeys(channel.point_id for channel in assessment.channels)
-    echoes = [diagnosis for diagnosis in assessment.diagnoses if _louder_elsewhere(diagnosis, assessment)]
     return [
         PointView(
             point_id,
             rules,
             standing_fault(point_id),
             tuple(channel for channel in assessment.channels if channel.point_id == point_id),
-            tuple(d for d in assessment.diagnoses if d.point_id == point_id and d not in echoes),
-            any(echo.point_id == point_id for echo in echoes),
+            tuple(diagnosis for diagnosis in assessment.diagnoses if diagnosis.point_id == point_id),
         )
         for point_id in ids
     ]
@@ -113,8 +90,6 @@ def bearing_fault(view: PointView) -> Finding | None:
         finding = _diagnosed(found, view)
         # "BPFO 106.4 Hz: 3 harmonics" stands after a colon already
         return dataclasses.replace(finding, text=finding.text.replace(": ", " with "))
-    if view.echo:
-        return Finding(Verdict.BETWEEN, view.zone)
     if view.standing_fault not in BEARING_FAULTS:
         return Finding(Verdict.CLEAR, view.zone)
     level_db = view.feature(BEARING_FAULTS[view.standing_fault][0])
@@ -126,7 +101,7 @@ def bearing_fault(view: PointView) -> Finding | None:
 
 def machine_fault(view: PointView) -> Finding | None:
     """Hold while a fault of the machine itself is diagnosed."""
-    found = view.strongest(MACHINE_FAULTS.__contains__)
+    found = view.strongest(FAULTS.__contains__)
     return Finding(Verdict.CLEAR, view.zone) if found is None else _diagnosed(found, view)
 
 
@@ -167,45 +142,8 @@ def anomaly(view: PointView) -> Finding | None:
     return Finding(Verdict.HOLDS, view.zone, None, None, score.explanation, f"{text} ({because})" if because else text)
 
 
-def _louder_elsewhere(diagnosis: Diagnosis, assessment: Assessment) -> bool:
-    """Return whether a bearing fault is heard here that sits at another point, where the impacts are higher.
-
-    It is the same fault if it has the same frequency. It is taken for the same, under another name, if it stands so far
-    less out here: the impacts of one bearing pass through the machine, and another bearing's lines are near by chance.
-    """
-    if diagnosis.fault not in BEARING_FAULTS:
-        return False
-    own, own_db, own_hz = _peak(diagnosis, assessment), _level_db(diagnosis), _frequency_hz(diagnosis)
-
-    def drowns(other: Diagnosis) -> bool:
-        same = other.fault == diagnosis.fault and abs(_frequency_hz(other) - own_hz) <= _SAME_LINE * own_hz
-        return same or _level_db(other) - own_db >= _OUTSHONE_DB
-
-    return any(
-        other.point_id != diagnosis.point_id
-        and other.fault in BEARING_FAULTS
-        and _peak(other, assessment) > own
-        and drowns(other)
-        for other in assessment.diagnoses
-    )
-
-
-def _level_db(diagnosis: Diagnosis) -> float:
-    return next((item.value for item in diagnosis.evidence if item.unit == "dB"), 0.0)
-
-
-def _peak(diagnosis: Diagnosis, assessment: Assessment) -> float:
-    column = FEATURE_INDEX["peak_g"]
-    peaks = (c.features[column] for c in assessment.channels if c.channel_id == diagnosis.channel_id)
-    return max((peak for peak in peaks if peak is not None), default=0.0)
-
-
-def _frequency_hz(diagnosis: Diagnosis) -> float:
-    return next((item.frequency_hz for item in diagnosis.evidence if item.frequency_hz is not None), 0.0)
-
-
 def _is_sensor_fault(fault: str) -> bool:
-    return fault.startswith(_SENSOR_PREFIX)
+    return fault.startswith(SENSOR_PREFIX)
 
 
 def _diagnosed(found: Diagnosis, view: PointView) -> Finding:

@@ -120,6 +120,26 @@ class AssetScoring:
             }
         )
 
+    def healthy(self, regime: str) -> NDArray[np.float32]:
+        """Return the median features of each channel's healthy machine in a regime; NaN while that isn't learnt.
+
+        Parameters
+        ----------
+        regime : str
+            The operating regime; it isn't marked as visited.
+
+        Returns
+        -------
+        values : ndarray, shape (n_channels, F), float32
+            In the order and units of ``contracts.features``.
+        """
+        values = np.full((len(self._channels), len(FEATURE_NAMES)), np.nan, dtype=np.float32)
+        for row, channel in enumerate(self._channels):
+            centre = channel.baseline.centre(regime)
+            if centre is not None:
+                values[row] = centre
+        return values
+
     def score(self, values: NDArray[np.float32], regime: str, learn: NDArray[np.bool_]) -> list[tuple[Score, ...]]:
         """Score one window of all channels, then learn from those that are normal.
 

@@ -68,6 +68,11 @@ class Baseline:
         self.regimes[name] = regime
         return regime if regime.centre is not None else None
 
+    def centre(self, name: str) -> NDArray[np.float32] | None:
+        """Return the median feature vector of a regime that has been learnt; ``None`` while it is learning."""
+        regime = self.regimes.get(name)
+        return None if regime is None else regime.centre
+
     def learn(self, name: str, values: NDArray[np.float64]) -> None:
         """Take one normal window of a regime; a learnt regime stays as it is.
 

@@ -12,7 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from adapters.asset_files import AssetImport, read_asset_files
+from adapters.asset_files import AssetImport, read_asset_files, read_bearings
 from adapters.kafka import KafkaSink, ensure_topics
 from adapters.timescale import AssetRegistry, Database, migrate
 from contracts.assets import AssetConfiguration, ServiceEvent
@@ -46,8 +46,8 @@ def import_files(
     \b
         ./faultline assets import docs/examples/assets.yaml
     """
-    found = read_asset_files(files)
     settings = load_settings()
+    found = read_asset_files(files, read_bearings(settings.bearings) if settings.bearings else ())
     changed, activated = _with_registry(
         settings, lambda registry, kafka_url: _import(registry, kafka_url, found, settings)
     )

@@ -10,7 +10,7 @@ import typer
 from adapters.models import ModelFolder
 from adapters.timescale import Database
 from contracts.errors import ConfigurationError
-from processors import scoring
+from processors import machine_diagnosis, scoring
 from processors.features import warm_up
 from runtime.comparison import SHOWN, Comparison, compare_with_log
 from runtime.connect import connected
@@ -40,6 +40,7 @@ def recompute(
             return await compare_with_log(database, kafka_url, codec_for(settings), ModelFolder(), _progress)
 
     warm_up()
+    machine_diagnosis.warm_up()
     scoring.warm_up()
     with connected(settings, lambda status: print(status, file=sys.stderr)) as urls:
         comparison = asyncio.run(run(urls.kafka, urls.database))

@@ -21,7 +21,7 @@ from contracts.assets import AssetConfiguration, ModelReference
 from contracts.codec import Codec
 from contracts.errors import ConfigurationError, NotFound
 from contracts.topics import CONDITIONS, MEASUREMENTS
-from processors import CODE_VERSION, scoring
+from processors import CODE_VERSION, machine_diagnosis, scoring
 from processors.features import warm_up
 from runtime.command_line import moment_ns
 from runtime.connect import connected
@@ -89,6 +89,7 @@ def replay(
     settings = load_settings()
     codec = codec_for(settings)
     warm_up()
+    machine_diagnosis.warm_up()
     scoring.warm_up()
     with connected(settings, lambda status: print(status, file=sys.stderr)) as urls:
         result = asyncio.run(_replay(urls, codec, _Wish(asset, span, tried, compare)))

@@ -16,7 +16,7 @@ from adapters.models import ModelFolder
 from adapters.notify.message import webhook_message
 from adapters.timescale import Database, DeliveryQueue, PartitionStore
 from contracts.errors import ConfigurationError
-from processors import scoring
+from processors import machine_diagnosis, scoring
 from processors.features import warm_up
 from runtime.clock import SystemClock
 from runtime.memory import keep_freed_memory
@@ -48,6 +48,7 @@ def worker(
 def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path | None) -> int:
     keep_freed_memory()
     warm_up()
+    machine_diagnosis.warm_up()
     scoring.warm_up()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)

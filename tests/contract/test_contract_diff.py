@@ -7,7 +7,7 @@ import typing
 
 import pytest
 
-from contracts.diff import breaking_changes, main
+from contracts.diff import altered, breaking_changes, breaks_between_versions, main
 
 _ZONE = {"type": "enum", "name": "Zone", "symbols": ["A", "B"]}
 _OLD: dict[str, typing.Any] = {
@@ -27,6 +27,7 @@ _OLD: dict[str, typing.Any] = {
                 "items": {"type": "record", "name": "Part", "fields": [{"name": "mass_kg", "type": "double"}]},
             },
         },
+        {"name": "levels", "type": {"type": "map", "values": "float"}},
     ],
 }
 
@@ -63,6 +64,8 @@ def remove(schema: dict[str, typing.Any], name: str) -> None:
             ["Part.mass_kg: double became float"],
         ),
         (lambda s: s["parts"].update(type="string"), ["Pump.parts: array became string"]),
+        (lambda s: s["levels"]["type"].update(values="string"), ["Pump.levels[]: float became string"]),
+        (lambda s: s["levels"].update(type="float"), ["Pump.levels: map became float"]),
         (lambda s: s[""].update(name="Fan"), ["Pump: record x.Pump became record x.Fan"]),
         (lambda s: s[""].update(namespace="y"), ["Pump: record x.Pump became record y.Pump"]),
     ],
@@ -79,6 +82,7 @@ def test_a_breaking_change_is_named(change: typing.Callable[[typing.Any], object
         lambda s: s[""]["fields"].insert(0, {"name": "new", "type": "int", "default": 0}),
         lambda s: s["count"].update(type="double"),
         lambda s: s["count"].update(type=["null", "long"]),
+        lambda s: s["levels"]["type"].update(values=["null", "double"]),
         lambda s: s["zone"]["type"][1]["symbols"].append("C"),
         lambda s: s[""].update(doc="other words"),
     ],
@@ -93,14 +97,33 @@ def test_a_removed_schema_is_named() -> None:
 
 def test_the_schemas_read_what_the_released_ones_wrote(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0, capsys.readouterr().out
-    assert "10 schemas" in capsys.readouterr().out
+    assert "11 schemas" in capsys.readouterr().out
 
 
 def test_a_break_ends_with_status_1(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     tick = {"type": "record", "name": "Tick", "namespace": "faultline", "fields": [{"name": "leap_s", "type": "int"}]}
     (tmp_path / "tick.v1.avsc").write_text(json.dumps(tick))
     assert main(["--against", str(tmp_path)]) == 1
-    assert "Tick.leap_s: removed" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "Tick.leap_s: removed" in out
+    assert "tick.v1.avsc: altered after its release" in out
+
+
+def test_a_released_schema_keeps_its_form_but_for_its_words() -> None:
+    worded, longer = copy.deepcopy(_OLD), copy.deepcopy(_OLD)
+    worded["fields"][0]["doc"] = "other words"
+    longer["fields"].append({"name": "new", "type": "int", "default": 0})
+    assert altered({"pump": _OLD}, {"pump": worded}) == []
+    assert [line.split(":")[0] for line in altered({"pump": _OLD}, {"pump": longer})] == ["pump"]
+
+
+def test_each_version_reads_the_one_before_it() -> None:
+    second, tenth = copy.deepcopy(_OLD), copy.deepcopy(_OLD)
+    second["fields"].append({"name": "new", "type": "int", "default": 0})
+    versions = {"pump.v10.avsc": tenth, "pump.v1.avsc": _OLD, "pump.v2.avsc": second}
+    assert breaks_between_versions({"pump.v1.avsc": _OLD, "pump.v2.avsc": second}) == []
+    remove(tenth, "id")
+    assert breaks_between_versions(versions) == ["pump.v10.avsc: Pump.id: removed, and it had no default"]
 
 
 def test_nothing_to_compare_with_ends_with_status_2(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:

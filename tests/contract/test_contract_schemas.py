@@ -9,12 +9,15 @@ import pytest
 from fastavro.schema import parse_schema
 
 from contracts import records as r
-from contracts.codec import BUNDLED_IDS, SCHEMA_FOLDER, schema_for
+from contracts.codec import BUNDLED, BUNDLED_IDS, SCHEMA_FOLDER, schema_for
 from contracts.features import FEATURES
 
 _PRIMITIVES = {str: "string", int: "long", float: "double", bool: "boolean", bytes: "bytes"}
 #: Half the bytes where the catalogue promises float32.
-_NARROWED = {("ChannelAssessment", "features"): {"type": "array", "items": ["null", "float"]}}
+_NARROWED = {
+    ("ChannelAssessment", "features"): {"type": "array", "items": ["null", "float"]},
+    ("ChannelAssessment", "own_features"): {"type": "map", "values": ["null", "float"]},
+}
 
 
 def expected_type(annotation: typing.Any, known: set[str]) -> typing.Any:
@@ -42,6 +45,8 @@ def expected_record(record_type: typing.Any, known: set[str]) -> dict[str, typin
         entry = {"name": field.name, "type": narrowed or expected_type(hints[field.name], known)}
         if field.default is not dataclasses.MISSING:
             entry["default"] = [] if field.default == () else field.default
+        elif field.default_factory is not dataclasses.MISSING:
+            entry["default"] = field.default_factory()
         fields.append(entry)
     return {"type": "record", "name": record_type.__name__, "fields": fields}
 
@@ -89,9 +94,18 @@ def test_a_named_type_is_the_same_in_every_schema() -> None:
 
 def test_every_record_has_one_schema_and_every_schema_a_record() -> None:
     files = {path.name for path in SCHEMA_FOLDER.glob("*.avsc")}
-    assert len(files) == len(BUNDLED_IDS) == len(typing.get_args(r.Record)) == 10
+    assert len(BUNDLED_IDS) == len(typing.get_args(r.Record)) == 10
     assert set(BUNDLED_IDS) == set(typing.get_args(r.Record))
-    assert len(set(BUNDLED_IDS.values())) == 10
+    assert len(files) == len(BUNDLED) == len(set(BUNDLED.values()))
+    assert {schema_for(*version)["name"] for version in BUNDLED.values()} == {cls.__name__ for cls in BUNDLED_IDS}
+
+
+def test_the_newest_version_is_written() -> None:
+    for record_type, schema_id in BUNDLED_IDS.items():
+        versions = [version for known, version in BUNDLED.values() if known is record_type]
+        assert versions == list(range(1, len(versions) + 1))
+        assert BUNDLED[schema_id] == (record_type, versions[-1])
+        assert schema_for(record_type) == schema_for(record_type, versions[-1])
 
 
 def test_units_end_the_names_of_what_has_one() -> None:
@@ -99,5 +113,5 @@ def test_units_end_the_names_of_what_has_one() -> None:
     for record_type in BUNDLED_IDS:
         for part in parts(schema_for(record_type)):
             if part.get("type") in ("double", ["null", "double"]):
-                assert part["name"].endswith(("_hz", "_rpm")) or part["name"] in dimensionless
+                assert part["name"].endswith(("_hz", "_rpm", "_s")) or part["name"] in dimensionless
     assert len({feature.name for feature in FEATURES}) == len(FEATURES)

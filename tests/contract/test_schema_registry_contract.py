@@ -19,7 +19,7 @@ import pytest
 from adapters import schema_registry
 from adapters.schema_registry import SchemaRegistry
 from contracts import records as r
-from contracts.codec import BUNDLED_IDS, Codec, schema_for
+from contracts.codec import BUNDLED, BUNDLED_IDS, SCHEMA_FOLDER, BundledSchemas, Codec, schema_for
 from contracts.diff import breaking_changes
 from contracts.errors import BadRecord, ConfigurationError, Reason, Unavailable
 from contracts.topics import ALARMS, CONDITIONS, MEASUREMENTS, TOPICS
@@ -201,6 +201,16 @@ def test_a_writer_with_an_older_schema_is_read(stub: tuple[str, Registry]) -> No
     # both defaulted fields are null: one byte each at the end, which the older writer didn't have
     assert Codec(SchemaRegistry(url)).decode(frame[:-2]) == command
     assert len(BUNDLED_IDS) == 10
+
+
+def test_a_reader_of_today_takes_every_bundled_version_through_the_registry(stub: tuple[str, Registry]) -> None:
+    url, registry = stub
+    registry.schemas += [json.dumps(schema_for(*version)) for version in BUNDLED.values()]
+    paths = {int.from_bytes(path.read_bytes()[1:5], "big"): path for path in (SCHEMA_FOLDER / "golden").glob("*.bin")}
+    for position, bundled_id in enumerate(BUNDLED, start=1):
+        golden = paths[bundled_id].read_bytes()
+        framed = golden[:1] + position.to_bytes(4, "big") + golden[5:]
+        assert Codec(SchemaRegistry(url)).decode(framed) == Codec(BundledSchemas()).decode(golden)
 
 
 class _Fixed:

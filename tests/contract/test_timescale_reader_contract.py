@@ -44,11 +44,15 @@ def assessment(asset_id: str, start_ns: int, **changes: Any) -> r.Assessment:
                 r.Score(model="onnx", version="2", value=None, threshold=None, learning=True),
                 r.Score(model="hst", version="1", value=0.5, threshold=0.9, learning=False, explanation=(evidence,)),
             ),
+            own_features={"band_ratio": 0.25, "tilt_deg": None},
+            not_decided=(r.NotDecided(name="FTF", needed_s=2.875),),
         )
         for name in ("NDE", "DE")
     )
     diagnoses = tuple(
-        r.Diagnosis(point_id="p", channel_id="c", fault=fault, confidence=confidence, evidence=(evidence,))
+        r.Diagnosis(
+            point_id="p", channel_id="c", fault=fault, confidence=confidence, evidence=(evidence,), confirm="look"
+        )
         for fault, confidence in (("looseness", 0.2), ("outer_race", 0.8))
     )
     plain = r.Assessment(
@@ -68,6 +72,7 @@ def assessment(asset_id: str, start_ns: int, **changes: Any) -> r.Assessment:
         channels=channels,
         diagnoses=diagnoses,
         zone=r.Zone.B,
+        code_hash="0f1e2d3c4b5a",
     )
     return dataclasses.replace(plain, **changes)
 
@@ -250,6 +255,10 @@ def test_latest_assessment_has_the_shape_of_the_record(migrated_url: str) -> Non
             assert list(channel["features"]) == list(FEATURE_NAMES)
             assert channel["features"]["rms_g"] == pytest.approx(0.1)
             assert channel["features"]["bias_g"] is None
+            assert channel["own_features"] == {"band_ratio": 0.25, "tilt_deg": None}
+            assert channel["not_decided"] == [{"name": "FTF", "needed_s": 2.875}]
+            assert found["code_hash"] == "0f1e2d3c4b5a"
+            assert [(d["confirm"], d["excludes"]) for d in found["diagnoses"]] == [("look", [])] * 2
             assert [score["model"] for score in channel["scores"]] == ["hst", "onnx"]
             assert channel["scores"][0]["explanation"][0]["frequency_hz"] == 107.4
             with pytest.raises(NotFound, match="N-2"):

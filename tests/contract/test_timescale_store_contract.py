@@ -50,6 +50,8 @@ def assessment(
                 ),
                 r.Score(model="onnx", version="2", value=None, threshold=None, learning=True),
             ),
+            own_features={"tilt_deg": None, "band_ratio": 0.10000000149011612},
+            not_decided=(r.NotDecided(name="BPFO", needed_s=1 / 3), r.NotDecided(name="FTF", needed_s=None)),
         )
         for name in ("NDE", "DE", "X", "Y")[:n_channels]
     )
@@ -59,6 +61,8 @@ def assessment(
         fault="outer_race",
         confidence=0.7,
         evidence=(evidence(),),
+        confirm="listen at the drive end",
+        excludes=("unbalance",),
     )
     plain = r.Assessment(
         assessment_id=f"asm-{asset_id}-{start_ns}",
@@ -77,6 +81,7 @@ def assessment(
         channels=channels,
         diagnoses=(diagnosis,),
         zone=r.Zone.B,
+        code_hash="0f1e2d3c4b5a",
     )
     return dataclasses.replace(plain, **changes)
 

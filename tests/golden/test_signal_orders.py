@@ -140,3 +140,22 @@ def test_hjorth_of_a_sine_a_ramp_and_a_constant() -> None:
     assert math.isnan(hjorth(np.arange(8.0))[2])
     with pytest.raises(SignalError):
         hjorth([1.0, 2.0])
+
+
+def test_pulses_of_a_noisy_tacho_are_counted_once_and_placed_between_samples() -> None:
+    rate_hz, t_s = 5000.0, np.arange(20000) / 5000.0
+    edge = np.clip(20.0 * np.cos(2 * np.pi * (10.0 * t_s + 2.0 * t_s**2)) + 0.5, 0.0, 1.0)
+    noisy = edge + 0.04 * np.random.default_rng(1).standard_normal(t_s.size)
+    found = order.pulse_times_s(noisy, rate_hz)
+    whole = np.arange(1, 73) - 0.25  # cos rises through 0 a quarter turn before each whole one
+    expected = (-10.0 + np.sqrt(100.0 + 8.0 * whole)) / 4.0
+    assert found.size == expected.size
+    assert np.abs(found - expected).max() < 0.5 / rate_hz
+    for wrong in (np.zeros(100), np.full(100, np.nan), np.zeros((2, 50))):
+        with pytest.raises(SignalError):
+            order.pulse_times_s(wrong, rate_hz)
+
+
+def test_a_slow_edge_with_chatter_in_the_middle_is_one_pulse() -> None:
+    slow = np.array([0.0, 0.3, 0.48, 0.52, 0.49, 0.53, 0.8, 1.0, 0.0, 0.0, 1.0])
+    assert order.pulse_times_s(slow, 1.0).size == 2

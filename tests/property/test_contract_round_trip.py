@@ -25,7 +25,10 @@ _LEAVES: dict[typing.Any, st.SearchStrategy[typing.Any]] = {
 _NARROWED = {
     (r.ChannelAssessment, "features"): st.lists(st.none() | st.floats(allow_nan=False, width=32), max_size=40).map(
         tuple
-    )
+    ),
+    (r.ChannelAssessment, "own_features"): st.dictionaries(
+        st.text(max_size=20), st.none() | st.floats(allow_nan=False, width=32), max_size=3
+    ),
 }
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from api.problems import SECURITY_HEADERS
 from api.times import Instant
+from contracts.assets import OwnBearing, Shaft
 from contracts.errors import Unavailable
 from contracts.ports import WaveformSnapshot
 from tests.api_doubles import FixedIdentity, bench, problem
@@ -36,7 +37,12 @@ def test_api_assessment_names_features_and_gives_undefined_ones_as_null() -> Non
     assert channel["features"]["kurtosis"] is None
     assert channel["features"]["bpfo_db"] is None
     assert channel["scores"][0]["explanation"][0]["name"] == "BPFO"
+    assert channel["own_features"] == {"band_ratio": 0.25, "tilt_deg": None}
+    assert channel["not_decided"] == [{"name": "FTF", "needed_s": 2.875}]
     assert body["diagnoses"][0]["fault"] == "outer_race"
+    assert body["diagnoses"][0]["confirm"] == "listen at the drive end"
+    assert body["diagnoses"][0]["excludes"] == ["unbalance"]
+    assert body["code_hash"] == "0f1e2d3c4b5a"
 
 
 def test_api_range_and_limit_reach_the_query() -> None:
@@ -129,6 +135,20 @@ def test_api_spectrum_has_the_line_and_the_fault_frequencies() -> None:
     assert lines["BPFO"] == pytest.approx(3.58478 * 1780 / 60, rel=1e-4)
     assert body["fault_lines"][0]["order"] == pytest.approx(3.58478, rel=1e-4)
     assert body["fault_lines"][0]["level_db"] is None
+
+
+def test_api_spectrum_knows_a_bearing_that_the_asset_states_and_its_shaft() -> None:
+    b = bench()
+    asset = b.reader.assets_by_id["P-101"]
+    own = OwnBearing(designation="6205", n_elements=12, element_diameter_mm=10.0, pitch_diameter_mm=60.0)
+    geared = Shaft(name="output", locations=(asset.points[0].location,), ratio=0.5)
+    train = dataclasses.replace(asset.drive_train, bearings=(own,), shafts=(geared,))
+    b.reader.assets_by_id["P-101"] = dataclasses.replace(asset, drive_train=train)
+    body = b.ask("GET", f"{CHANNEL}/spectrum").json()
+    assert (body["bearing"], body["fault_lines"][0]["order"]) == ("6205", pytest.approx(2.5))
+    strange = dataclasses.replace(asset.points[0], bearing="none such")
+    b.reader.assets_by_id["P-101"] = dataclasses.replace(asset, points=(strange, *asset.points[1:]))
+    assert b.ask("GET", f"{CHANNEL}/spectrum").json()["fault_lines"] == []
 
 
 def modulated(harmonics: int, speed_rpm: float | None) -> WaveformSnapshot:

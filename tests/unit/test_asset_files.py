@@ -64,7 +64,12 @@ def test_the_examples_of_the_documentation_are_in_order() -> None:
     assert pump.points[0].bearing == "6205"
     assert pump.machine_group == "2"
     assert pump.drive_train == a.DriveTrain(
-        nominal_speed_rpm=1780.0, power_kw=45.0, line_frequency_hz=60.0, poles=4, blades=6
+        nominal_speed_rpm=1780.0,
+        power_kw=45.0,
+        line_frequency_hz=60.0,
+        poles=4,
+        blades=6,
+        shafts=(a.Shaft(name="motor", locations=("motor drive end", "motor non-drive end")),),
     )
     assert pump.installed_at == dt.date(2019, 4, 15)
     assert found.events[0].performed_at == dt.datetime(2022, 3, 2, 8, 30, tzinfo=dt.UTC)
@@ -136,6 +141,14 @@ def test_a_service_entry_without_an_id_keeps_the_same_one(read: Read) -> None:
         ("name: Pump", "name: Pump\n    rules: {raise_after: 0}", "0, 1 to 10000"),
         ("name: Pump", "name: Pump\n    rules: {score_alarm: yes}", "'yes', true or false"),
         ("name: Pump", "name: Pump\n    drive_train: {gears: [{name: g, teeth: 0}]}", "gears[0].teeth: 0, 1 to 10000"),
+        ("name: Pump", "name: Pump\n    drive_train: {shafts: [{name: m, locations: [gearbox]}]}",
+         "shaft 'm' at 'gearbox'; its points are at drive end"),
+        ("name: Pump", "name: Pump\n    drive_train: {belts: [{name: b, pulley_diameter_mm: 200, length_mm: 300}]}",
+         "drive_train: belt of 300.0 mm on a pulley of 200.0 mm"),
+        ("name: Pump", "name: Pump\n    drive_train: {belts: [{name: b, pulley_diameter_mm: 0, length_mm: 300}]}",
+         "belts[0].pulley_diameter_mm: 0, above 0 to 100000"),
+        ("name: Pump", "name: Pump\n    drive_train: {bearings: [{designation: X, n_elements: 2, "
+         "element_diameter_mm: 1, pitch_diameter_mm: 9}]}", "bearings[0].n_elements: 2, 3 to 1000"),
         ("+02:00", "", "a time with its offset"),
         ("kind: repair, ", "", "service_history[0]: kind is missing"),
         ("assets:", "machines:", "unknown key; known are sites, assets"),
@@ -240,7 +253,7 @@ def test_any_file_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
 
 def test_every_number_in_a_configuration_has_its_bounds() -> None:
     numbers = set()
-    for one in (a.DriveTrain, a.Gear, a.WindowSettings, a.RuleSettings):
+    for one in (a.DriveTrain, a.Gear, a.Shaft, a.Belt, a.OwnBearing, a.WindowSettings, a.RuleSettings):
         for name, hint in typing.get_type_hints(one).items():
             if {hint, *typing.get_args(hint)} & {int, float}:
                 numbers.add(name)

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from contracts.assets import MachineGroup, Support
+from contracts.assets import DriveTrain, MachineGroup, MeasurementPoint, OwnBearing, Shaft, Support
 from contracts.errors import ConfigurationError
 from contracts.records import Zone
-from processors.bearings import BearingGeometry, bearing, designations
+from processors.bearings import BearingGeometry, bearing, bearing_at, designations
 from processors.severity import grade
 
 
@@ -47,10 +47,26 @@ def test_an_unknown_bearing_names_near_ones() -> None:
         bearing("")
 
 
+def test_a_bearing_turns_with_the_shaft_that_its_location_is_on() -> None:
+    train = DriveTrain(
+        shafts=(Shaft(name="output", locations=("wheel end",), ratio=1 / 3),),
+        bearings=(OwnBearing(designation="6205", n_elements=8, element_diameter_mm=8.0, pitch_diameter_mm=40.0),),
+    )
+    at = [
+        bearing_at(MeasurementPoint(point_id="p", location=location, direction="radial", bearing=name), train)
+        for location, name in (("wheel end", "6203"), ("pinion end", "6203"), ("pinion end", "6205"))
+    ]
+    orders = [geometry.orders.bpfo for geometry in at if geometry is not None]
+    assert orders == pytest.approx([3.05312 / 3, 3.05312, 8 / 2 * (1 - 8 / 40)], abs=6e-6)
+    assert bearing_at(MeasurementPoint(point_id="p", location="x", direction="radial"), train) is None
+
+
 @pytest.mark.parametrize(("n", "element", "pitch", "angle"), [(2, 8, 39, 0), (9, 40, 39, 0), (9, 8, 39, 90)])
 def test_impossible_geometry(n: int, element: float, pitch: float, angle: float) -> None:
     with pytest.raises(ConfigurationError):
         BearingGeometry("x", n, element, pitch, angle)
+    with pytest.raises(ConfigurationError):
+        BearingGeometry("x", 9, 8, 39, 0, shaft_ratio=0)
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,8 @@ def test_text_names_zone_lines_and_verdict(tmp_path: Path) -> None:
 def test_a_healthy_signal_has_no_verdict(tmp_path: Path) -> None:
     noise = np.random.default_rng(3).standard_normal(40000).astype(np.float32)
     found = json.loads(run(write(tmp_path, DE=noise), *GIVEN, "--json").output)
-    assert found["verdict"] == {"fault": None, "confidence": None, "evidence": []}
+    assert found["verdict"] == {"fault": None, "confidence": None, "evidence": [], "confirm": None, "excludes": []}
+    assert found["diagnoses"] == []
 
 
 def test_the_loudest_channel_is_taken_unless_one_is_named(tmp_path: Path) -> None:

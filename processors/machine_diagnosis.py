@@ -1,0 +1,299 @@
+"""What is wrong with a machine, from all channels that are sampled together.
+
+The order is fixed. A channel whose sensor is at fault is diagnosed as that and takes no further part. A bearing fault
+that several channels hear is one fault, placed where its impacts are highest, with the other channels as evidence: the
+impacts of one bearing pass through the whole machine. The rule table for shafts, gears, belts and flow comes last, and
+is silent at a bearing that is at fault, whose lines it would read.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from contracts.assets import DriveTrain, MeasurementPoint, RuleSettings
+from contracts.features import FEATURE_INDEX
+from contracts.records import Diagnosis, Evidence, NotDecided
+from processors.diagnosis import BEARING_FAULTS, SENSOR_PREFIX, diagnose
+from processors.features import FeatureBlock
+from processors.lines import Lines
+from processors.machine_facts import measure
+from processors.machine_readings import Facts, Place, Readings, Spectra
+from processors.machine_rules import Finding, judge
+from processors.train_facts import measure_train
+
+F32 = npt.NDArray[np.float32]
+
+#: Lines this close (as a share of the frequency) are one line: the width of a fault family.
+_SAME_LINE: Final = 0.03
+#: A bearing fault this much less over the floor than another at a louder channel is that other's echo (dB).
+_OUTSHONE_DB: Final = 6.0
+#: A place within this share (3 dB) of the loudest keeps a fault that is suspected there; the first of several does.
+_STAYS: Final = 0.7
+_CAVITATION: Final = "cavitation"
+_LEVEL: Final = "velocity_rms_mm_s"
+_MOST_ECHOES: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class MachineVerdict:
+    """What a window says of the whole machine.
+
+    Parameters
+    ----------
+    diagnoses : tuple of Diagnosis
+        One per fault.
+    concerned : tuple of bool
+        Channels at which a fault was found or heard: nothing may be learnt from them.
+    not_decided : tuple of tuple of NotDecided
+        Per channel the faults of the machine that this window is too short for.
+    facts : Facts
+        What the rules were judged on.
+    """
+
+    diagnoses: tuple[Diagnosis, ...]
+    concerned: tuple[bool, ...]
+    not_decided: tuple[tuple[NotDecided, ...], ...]
+    facts: Facts
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The channels of a machine that are sampled together, and what is known of it."""
+
+    points: Sequence[MeasurementPoint]
+    channel_ids: Sequence[str]
+    sampling_rate_hz: float
+    rules: RuleSettings
+    train: DriveTrain
+
+    def judge(
+        self,
+        samples_g: F32,
+        block: FeatureBlock,
+        speed_rpm: float | None,
+        healthy: F32 | None = None,
+        suspected: Callable[[str], bool] = lambda _point_id: False,
+    ) -> MachineVerdict:
+        """Return what one window says.
+
+        Parameters
+        ----------
+        samples_g : ndarray, shape (n_channels, n_samples), float32
+            The window, g.
+        block : FeatureBlock
+            Its features, lines and sensor health.
+        speed_rpm : float or None
+            Speed of the reference shaft.
+        healthy : ndarray, shape (n_channels, len(FEATURES)), float32, optional
+            Features of the healthy machine in this regime; NaN where unknown.
+        suspected : callable
+            Tells of a point id whether a fault is suspected there already: between places that are nearly as loud it
+            stays there.
+        """
+        single = [
+            diagnose(
+                point,
+                self.channel_ids[row],
+                block.values[row],
+                block.families[row],
+                block.health[row],
+                speed_rpm,
+                self.rules,
+            )
+            for row, point in enumerate(self.points)
+        ]
+        trusted = [is_sound(found) for found in single]
+        readings = self.readings(samples_g, block.values, speed_rpm, trusted, healthy)
+        return self.conclude(readings, measure_all(readings), single, suspected)
+
+    def readings(
+        self,
+        samples_g: npt.NDArray[np.floating[Any]],
+        values: F32,
+        speed_rpm: float | None,
+        trusted: Sequence[bool],
+        healthy: F32 | None = None,
+    ) -> Readings:
+        """Return what the facts of a window are measured on.
+
+        Parameters
+        ----------
+        samples_g : ndarray, shape (n_channels, n_samples)
+            The window, g.
+        values : ndarray, shape (n_channels, len(FEATURES)), float32
+            Its features.
+        speed_rpm : float or None
+            Speed of the reference shaft; at standstill it has none.
+        trusted : sequence of bool
+            Channels whose sensor is sound.
+        healthy : ndarray, optional
+            As for `judge`.
+        """
+        places = [Place(point.location, point.direction) for point in self.points]
+        turning_rpm = speed_rpm if speed_rpm is not None and speed_rpm > 0 else None
+        return Readings(samples_g, self.sampling_rate_hz, values, places, turning_rpm, self.train, trusted, healthy)
+
+    def conclude(
+        self,
+        readings: Readings,
+        facts: Facts,
+        single: Sequence[Diagnosis | None],
+        suspected: Callable[[str], bool] = lambda _point_id: False,
+    ) -> MachineVerdict:
+        """Return what the channels say together, given what each says of its own sensor and bearing.
+
+        Parameters
+        ----------
+        readings : Readings
+            The window.
+        facts : Facts
+            What was measured in it.
+        single : sequence of Diagnosis or None
+            Per channel a sensor or a bearing fault, if there is one.
+        suspected : callable
+            As for `judge`.
+        """
+        judged = judge(facts)
+        sensors = [found for found in single if found is not None and not is_sound(found)]
+        bearings = self._bearing_faults(readings.values, single, suspected)
+        machine = self._machine_faults(judged.findings, readings, bearings, suspected)
+        not_decided: list[tuple[NotDecided, ...]] = [()] * len(self.points)
+        row = readings.loudest(readings.rows())
+        if judged.undecided and row is not None:
+            not_decided[row] = tuple(NotDecided(name=u.fault, needed_s=u.needed_s) for u in judged.undecided)
+        at_fault = {diagnosis.point_id for diagnosis in machine}
+        concerned = tuple(
+            found is not None or point.point_id in at_fault for found, point in zip(single, self.points, strict=True)
+        )
+        return MachineVerdict((*sensors, *bearings, *machine), concerned, tuple(not_decided), facts)
+
+    def _bearing_faults(
+        self, values: F32, single: Sequence[Diagnosis | None], suspected: Callable[[str], bool]
+    ) -> list[Diagnosis]:
+        """Return one diagnosis per bearing fault, at its place."""
+        heard = [
+            (float(values[row, FEATURE_INDEX["peak_g"]]), row, found)
+            for row, found in enumerate(single)
+            if found is not None and found.fault in BEARING_FAULTS.values()
+        ]
+        heard.sort(key=lambda entry: (-entry[0], entry[1]))
+        placed = []
+        while heard:
+            loudest = heard[0]
+            echoes = [entry for entry in heard[1:] if self._is_echo(entry, loudest)]
+            alike = [
+                entry for entry in echoes if entry[2].fault == loudest[2].fault and entry[0] >= _STAYS * loudest[0]
+            ]
+            place = next((entry for entry in (loudest, *alike) if suspected(entry[2].point_id)), loudest)
+            others = [entry for entry in (loudest, *echoes) if entry is not place]
+            placed.append((place[1], _with_echoes(place[2], [other for _, _, other in others])))
+            heard = [entry for entry in heard[1:] if entry not in echoes]
+        return [found for _, found in sorted(placed, key=lambda entry: entry[0])]
+
+    def _is_echo(self, heard: tuple[float, int, Diagnosis], loudest: tuple[float, int, Diagnosis]) -> bool:
+        """Return whether a bearing fault is another's that is heard here.
+
+        It is the same fault if it is the same bearing's, or has the same frequency. It is taken for the same, under
+        another name or frequency, if it stands so far less out here: another bearing's lines are near by chance.
+        """
+        peak, row, found = heard
+        loudest_peak, loudest_row, other = loudest
+        if found.fault == other.fault:
+            own_hz = _frequency_hz(found)
+            one, two = self.points[row], self.points[loudest_row]
+            same_bearing = one.location == two.location and one.bearing == two.bearing
+            if same_bearing or abs(_frequency_hz(other) - own_hz) <= _SAME_LINE * own_hz:
+                return True
+        return peak < loudest_peak and _level_db(other) - _level_db(found) >= _OUTSHONE_DB
+
+    def _machine_faults(
+        self,
+        findings: Sequence[Finding],
+        readings: Readings,
+        bearings: Sequence[Diagnosis],
+        suspected: Callable[[str], bool],
+    ) -> list[Diagnosis]:
+        at_fault = {found.point_id for found in bearings}
+        locations = {point.location for point in self.points if point.point_id in at_fault}
+        kept = [
+            finding
+            for finding in findings
+            if self.points[finding.row].location not in locations and not (bearings and finding.fault == _CAVITATION)
+        ]
+        return [self._placed(finding, readings, suspected) for finding in kept]
+
+    def _placed(self, finding: Finding, readings: Readings, suspected: Callable[[str], bool]) -> Diagnosis:
+        """Return a finding at the channel that is loudest, or at one nearly as loud where a fault is suspected."""
+        level = readings.feature(finding.row, _LEVEL)
+        axial = self.points[finding.row].direction == "axial"
+        alike = [
+            row
+            for row in readings.rows()
+            if (self.points[row].direction == "axial") == axial and readings.feature(row, _LEVEL) >= _STAYS * level
+        ]
+        stays = [row for row in alike if suspected(self.points[row].point_id)]
+        row = stays[0] if stays else finding.row
+        return Diagnosis(
+            point_id=self.points[row].point_id,
+            channel_id=self.channel_ids[row],
+            fault=finding.fault,
+            confidence=finding.confidence,
+            evidence=finding.evidence,
+            confirm=finding.confirm,
+            excludes=finding.excludes,
+        )
+
+
+def is_sound(found: Diagnosis | None) -> bool:
+    """Return whether a channel's sensor is sound, given what was found at it.
+
+    Examples
+    --------
+    >>> is_sound(None)
+    True
+    """
+    return found is None or not found.fault.startswith(SENSOR_PREFIX)
+
+
+def measure_all(readings: Readings) -> Facts:
+    """Return every fact of a window that the rule table is judged on.
+
+    Parameters
+    ----------
+    readings : Readings
+        The window.
+    """
+    spectra = Spectra(readings)
+    facts = measure(readings, spectra)
+    measure_train(facts, readings, spectra)
+    return facts
+
+
+def warm_up() -> None:
+    """Compile the kernels that a machine at fault needs first, so that no stream waits for them then."""
+    lines = Lines(np.random.default_rng(1).standard_normal(256).astype(np.float32), 256.0)
+    lines.standing(10.0, 10.0)
+
+
+def _with_echoes(found: Diagnosis, others: Sequence[Diagnosis]) -> Diagnosis:
+    """Return a bearing fault with the channels that hear it, too, as evidence."""
+    evidence = tuple(_echo(other) for other in others[:_MOST_ECHOES] if other.evidence)
+    return dataclasses.replace(found, evidence=(*found.evidence, *evidence))
+
+
+def _echo(other: Diagnosis) -> Evidence:
+    first = other.evidence[0]
+    text = f"{other.point_id} hears {first.name} {first.value:.1f} {first.unit} over the floor"
+    return dataclasses.replace(first, text=text)
+
+
+def _level_db(diagnosis: Diagnosis) -> float:
+    return next((item.value for item in diagnosis.evidence if item.unit == "dB"), 0.0)
+
+
+def _frequency_hz(diagnosis: Diagnosis) -> float:
+    return next((item.frequency_hz for item in diagnosis.evidence if item.frequency_hz is not None), 0.0)

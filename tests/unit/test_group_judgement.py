@@ -1,0 +1,62 @@
+"""What a window's judgement carries beside features: the questions that the window was too short for."""
+
+import numpy as np
+import pytest
+
+from contracts import records as r
+from contracts.assets import AssetConfiguration, Channel, MeasurementPoint, WindowSettings
+from processors.group import ChannelGroup, Judgement
+
+_RATE_HZ = 4096.0
+_START_NS = 1_700_000_000_000_000_000
+
+
+class _NoModels:
+    def load(self, name: str, version: str, sha256: str | None = None) -> bytes:
+        return b""
+
+
+def judged(length_s: float, speed_rpm: float | None) -> Judgement:
+    """Judge one window of noise at a point with a 6205, whose orders are 3.58, 5.42, 2 x 2.36 and 0.40."""
+    channel = r.BlockChannel(channel_id="P-DE-H.acc", quantity="acceleration", unit="g")
+    point = MeasurementPoint(
+        point_id="P-DE-H",
+        location="DE",
+        direction="radial_horizontal",
+        bearing="6205",
+        channels=(Channel(channel_id="P-DE-H.acc", quantity="acceleration", unit="g"),),
+    )
+    window = WindowSettings(length_s=length_s, hop_s=length_s)
+    config = AssetConfiguration(asset_id="P", site_id="s", name="P", asset_type="pump", points=(point,), window=window)
+    n_samples = round(length_s * _RATE_HZ)
+    noise = (0.1 * np.random.default_rng(3).standard_normal(n_samples)).astype("<f4")
+    block = r.AcquisitionBlock(
+        asset_id="P",
+        device_id="daq",
+        boot_id="1",
+        sequence=0,
+        start_ns=_START_NS,
+        sampling_rate_hz=_RATE_HZ,
+        n_samples=n_samples,
+        channels=(channel,),
+        samples=noise.tobytes(),
+    )
+    group = ChannelGroup.build(config, block, _NoModels())
+    (full,) = group.push(0, block)
+    return group.judge(full, speed_rpm, lambda _point_id: False)
+
+
+@pytest.mark.parametrize(
+    ("length_s", "names"), [(0.125, ["BPFO", "BPFI", "BSF", "FTF"]), (0.25, ["BPFO", "FTF"]), (1.0, ["FTF"]), (4.0, [])]
+)
+def test_a_window_too_short_for_a_line_says_what_length_it_needs(length_s: float, names: list[str]) -> None:
+    (channel,) = judged(length_s, 1800.0).channels
+    assert [question.name for question in channel.not_decided] == names
+    assert all(question.needed_s is not None and question.needed_s > length_s for question in channel.not_decided)
+    if names == ["FTF"]:  # 3 % of 0.398 orders of 30 Hz
+        assert channel.not_decided[0].needed_s == pytest.approx(1.0 / (0.03 * 0.398 * 30.0), rel=0.01)
+
+
+def test_without_a_speed_no_question_is_asked() -> None:
+    (channel,) = judged(0.25, None).channels
+    assert channel.not_decided == ()
