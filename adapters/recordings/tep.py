@@ -74,7 +74,7 @@ def _test(name: str, values: NDArray[np.float64]) -> LabelledSeries:
         group="normal" if name == "d00_te" else f"fault {int(name[1:3])}",
         channels=_CHANNELS,
         interval_s=INTERVAL_S,
-        times_s=INTERVAL_S * np.arange(len(values)),
+        times_s=np.arange(len(values), dtype=np.float64) * INTERVAL_S,
         values=values,
         abnormal=abnormal,
     )
