@@ -30,7 +30,7 @@ DETECTED: Final = 0.94
 
 #: Faults that principal components are known to find in more than 94 % of rows (T² or Q).
 KNOWN: Final = (1, 2, 6, 7, 8, 12, 13, 14)
-_SOURCE: Final = "Russell, Chiang & Braatz, Fault detection in industrial processes using CVA and dynamic PCA (2000)"
+_SOURCE: Final = "stated with the goal of this evaluation; the original wasn't looked up"
 PUBLISHED: Final = (
     Published("faults_detected", 8, f"PCA, T² or Q: faults {', '.join(map(str, KNOWN))}; FAR 7.5-23 %", _SOURCE),
 )
