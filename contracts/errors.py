@@ -57,6 +57,10 @@ class SignalError(FaultlineError, ValueError):
     """The signal can't be analysed as asked; the message carries the value and the bound."""
 
 
+class LookAhead(FaultlineError):
+    """What was evaluated looks at rows that were yet to come: its figures would be worth nothing."""
+
+
 class Reason(StrEnum):
     """Why a record was refused: the reason code in the dead-letter topic."""
 

@@ -23,9 +23,9 @@ from contracts.assets import MeasurementPoint, RuleSettings
 from contracts.errors import SignalError
 from contracts.records import Diagnosis
 from contracts.units import factor_to_canonical
+from pipelines.evaluation.femto import HEALTHY_SHARE
 from processors.bearings import bearing
 from processors.whole_recording import RecordingJudgement, judge_recording
-from runtime.life_evaluation import HEALTHY_SHARE
 
 #: The label of a healthy machine.
 HEALTHY: Final = "normal"

@@ -1,18 +1,13 @@
 """How early a run to failure is noticed, and whether anything is called out while the machine is still healthy."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
-import numpy as np
 
-from adapters.recordings import Recording, Waveform
-from contracts.errors import SignalError
-from contracts.units import factor_to_canonical
+from adapters.recordings import Recording
+from pipelines.evaluation.femto import HEALTHY_SHARE, run_of
 from processors.first_detection import first_rise
-
-#: Until this share of its life a machine is taken for healthy.
-HEALTHY_SHARE: Final = 1.0 / 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +41,6 @@ def judge_life(recording: Recording) -> Life:
     SignalError
         If the recording isn't in bursts, or has too few of them to learn from.
     """
-    signal = recording.signal
-    if not isinstance(signal, Waveform) or signal.burst_samples is None or signal.burst_starts_s is None:
-        raise SignalError(f"{recording.name}: a run to failure in bursts needed")
-    factors = np.array([[[factor_to_canonical(each.quantity, each.unit)]] for each in recording.channels])
-    bursts = signal.samples.reshape(len(recording.channels), -1, signal.burst_samples) * factors
-    found = first_rise(bursts.std(axis=2))
-    return Life(recording.name, signal.duration_s, None if found is None else float(signal.burst_starts_s[found]))
+    run = run_of(recording)
+    found = first_rise(run.levels_g)
+    return Life(run.name, run.life_s, None if found is None else float(run.times_s[found]))

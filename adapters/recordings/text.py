@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.recordings.labelled import LabelledSeries
 from adapters.recordings.recording import (
     Known,
     RecordedChannel,
@@ -81,6 +82,26 @@ def read_skab(path: Path, known: Known) -> Iterator[Recording]:
         signal=Series(times_ns=times_ns, values=values),
         speed_rpm=known_speed_rpm(path, None, known),
         label="anomaly" if marked else "normal",
+    )
+
+
+def read_labelled_skab(path: Path) -> LabelledSeries | None:
+    """Return one SKAB file with its label of every row; nothing where it has none."""
+    names, lines = _table(path)
+    if "anomaly" not in names:
+        return None
+    recording = next(read_skab(path, Known()))
+    if not isinstance(recording.signal, Series):
+        raise SignalError(f"{path}: readings expected")
+    return LabelledSeries(
+        name=recording.name,
+        group=path.parent.name,
+        channels=tuple(channel.name for channel in recording.channels),
+        quantities=tuple(channel.quantity for channel in recording.channels),
+        interval_s=1.0,
+        times_s=(recording.signal.times_ns - recording.signal.times_ns[0]) / 1e9,
+        values=np.ascontiguousarray(recording.signal.values.T),
+        abnormal=_column(path, lines, names.index("anomaly"), "anomaly") != 0.0,
     )
 
 

@@ -14,11 +14,14 @@ from rich.table import Table
 from adapters.recordings import Recording, read_recordings
 from contracts.errors import ConfigurationError
 from runtime.bearing_evaluation import HEALTHY, Evaluation, Verdict, judge, judge_healthy
+from runtime.commands.evaluate_series import detection, rul
 from runtime.life_evaluation import judge_life
 from runtime.rag_evaluation import evaluate_documents
 from runtime.settings import load_settings
 
 evaluate: Final = typer.Typer(add_completion=False, no_args_is_help=True, help="Evaluate on data with known truth.")
+evaluate.command("detection")(detection)
+evaluate.command("rul")(rul)
 
 _FORMATS: Final = ("cwru", "mfpt")
 _HEALTHY_FORMATS: Final = (*_FORMATS, "femto")

@@ -36,9 +36,16 @@ def test_one_direction_or_a_short_burst_is_not_enough() -> None:
     one = levels(2)
     one[0, 300:] *= 5.0
     assert first_rise(one) is None
-    burst = levels(3)
-    burst[:, 300:304] *= 5.0
-    assert first_rise(burst) is None
+    for windows, factor in ((4, 2.0), (2, 5.0)):
+        burst = levels(3)
+        burst[:, 300 : 300 + windows] *= factor
+        assert first_rise(burst) is None
+
+
+def test_a_steep_rise_needs_fewer_windows() -> None:
+    steep = levels(4)
+    steep[:, 300:] *= 5.0
+    assert first_rise(steep) == 302
 
 
 @pytest.mark.parametrize("bad", [np.ones(100), np.ones((1, 60)), np.zeros((1, 100)), np.full((1, 100), np.nan)])
