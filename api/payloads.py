@@ -118,14 +118,18 @@ class ConditionList(Struct, frozen=True, kw_only=True):
 
 
 class FeatureWindow(Struct, frozen=True, kw_only=True):
-    """Feature values of one analysis window, by name; null where undefined."""
+    """Feature values of one analysis window, by name; null where undefined.
+
+    ``own_features`` are those of the user's own that were asked for.
+    """
 
     window_start: Instant
     values: dict[str, float | None]
+    own_features: dict[str, float | None]
 
 
 class FeatureSeries(Struct, frozen=True, kw_only=True):
-    """Feature values of a channel, oldest first, with the unit of each feature."""
+    """Feature values of a channel, oldest first, with the unit of each feature of the catalogue."""
 
     channel_id: str
     units: dict[str, str]

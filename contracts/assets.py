@@ -8,6 +8,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Literal
 
+from contracts.features import EVERYTHING
+
 MachineGroup = Literal["1", "2"]
 Support = Literal["rigid", "flexible"]
 Direction = Literal["radial_horizontal", "radial_vertical", "radial", "axial"]
@@ -89,13 +91,18 @@ class Channel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MeasurementPoint:
-    """A location and direction on the machine; ``bearing`` is the designation of the bearing it listens to."""
+    """A location and direction on the machine; ``bearing`` is the designation of the bearing it listens to.
+
+    ``features`` names what is computed there: sets (``contracts.features.FEATURE_SETS``), features of the catalogue,
+    and features of the user's own that the worker's settings have registered.
+    """
 
     point_id: str
     location: str
     direction: Direction
     bearing: str | None = None
     channels: tuple[Channel, ...] = ()
+    features: tuple[str, ...] = (EVERYTHING,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from contracts.identifiers import stable_id
 from processors import CODE_VERSION
 from processors.conditions import ConditionLogic
 from processors.group import ChannelGroup, GroupState, GroupWindow
+from processors.own_features import FeatureCode
 
 STATE_VERSION: Final = 1
 #: A speed reading serves windows that end at most this much later (ns).
@@ -37,7 +38,12 @@ class AssetPipeline:
     """The condition state of one asset; made by ``build`` or ``resume``."""
 
     def __init__(
-        self, config: AssetConfiguration, version: str, conditions: ConditionLogic, models: ports.ModelStore
+        self,
+        config: AssetConfiguration,
+        version: str,
+        conditions: ConditionLogic,
+        models: ports.ModelStore,
+        code: FeatureCode,
     ) -> None:
         self._config = config
         self._version = version
@@ -45,23 +51,26 @@ class AssetPipeline:
         self._groups: dict[tuple[str, ...], ChannelGroup] = {}
         self._speed: tuple[int, float | None] = (0, None)
         self._models = models
+        self._code = code
 
     @classmethod
-    def build(cls, config: AssetConfiguration, version: str, models: ports.ModelStore) -> "AssetPipeline":
+    def build(
+        cls, config: AssetConfiguration, version: str, models: ports.ModelStore, code: FeatureCode
+    ) -> "AssetPipeline":
         """Return an asset that has seen nothing yet."""
-        return cls(config, version, ConditionLogic.build(config, None), models)
+        return cls(config, version, ConditionLogic.build(config, None), models, code)
 
     @classmethod
-    def resume(cls, state: bytes, models: ports.ModelStore) -> "AssetPipeline":
+    def resume(cls, state: bytes, models: ports.ModelStore, code: FeatureCode) -> "AssetPipeline":
         """Return the asset as it was when `state` was taken, its windows still to be refilled."""
         saved = msgspec.msgpack.decode(state, type=_AssetState)
         if saved.version != STATE_VERSION:
             raise BadRecord(Reason.INTERNAL, f"asset state version {saved.version}, {STATE_VERSION} expected")
         conditions = ConditionLogic.build(saved.config, saved.conditions)
-        asset = cls(saved.config, saved.config_version, conditions, models)
+        asset = cls(saved.config, saved.config_version, conditions, models, code)
         asset._speed = (saved.speed_at_ns, saved.speed_rpm)
         for group in saved.groups:
-            resumed = ChannelGroup.resume(saved.config, group, models)
+            resumed = ChannelGroup.resume(saved.config, group, models, code)
             asset._groups[resumed.channel_ids] = resumed
         return asset
 
@@ -116,7 +125,7 @@ class AssetPipeline:
         key = tuple(channel.channel_id for channel in block.channels)
         group = self._groups.get(key)
         if group is None or not group.fits(block):
-            fresh = ChannelGroup.build(self._config, block, self._models)
+            fresh = ChannelGroup.build(self._config, block, self._models, self._code)
             if group is not None:
                 self._assess(group, group.close(), results)
             group = self._groups[key] = fresh
@@ -192,6 +201,7 @@ class AssetPipeline:
             channels=judged.channels,
             diagnoses=judged.diagnoses,
             zone=max(zones, default=None),
+            code_hash=self._code.code_hash,
         )
 
     def _report_gaps(self, group: ChannelGroup, results: ports.HistoryRows) -> None:

@@ -1,9 +1,12 @@
-"""What a configuration must hold to be worked with: known bearings and models, and a point for every channel."""
+"""What a configuration must hold to be worked with: known bearings, features and models, a point for every channel."""
+
+from collections.abc import Iterable
 
 from contracts import ports
 from contracts import records as r
 from contracts.assets import AssetConfiguration, MeasurementPoint
 from contracts.errors import BadRecord, ConfigurationError, Reason, SignalError
+from contracts.features import unknown_features
 from processors.bearings import bearing_at
 from processors.drive_train import belt_hz
 from processors.scoring import BUILT_IN_MODELS, AssetScoring
@@ -38,17 +41,23 @@ def load_models(config: AssetConfiguration, models: ports.ModelStore) -> dict[st
     return {f"{model.name}@{model.version}": models.load(model.name, model.version, model.sha256) for model in stored}
 
 
-def check_configuration(config: AssetConfiguration, models: ports.ModelStore) -> None:
+def check_configuration(config: AssetConfiguration, models: ports.ModelStore, own_features: Iterable[str] = ()) -> None:
     """Refuse a configuration that couldn't be worked with.
+
+    A configuration only names features: what isn't among the `own_features` that were registered isn't looked for.
 
     Raises
     ------
     BadRecord
-        ``bad_activation`` where a bearing or a model isn't known, or a belt is impossible.
+        ``bad_activation`` where a bearing, a feature or a model isn't known, or a belt is impossible.
     """
+    own = tuple(own_features)
     try:
         for point in config.points:
             bearing_at(point, config.drive_train)
+            unknown = unknown_features(point.features, own)
+            if unknown:
+                raise ConfigurationError(f"{point.point_id}: no such feature or set: {', '.join(unknown)}"[:500])
         for belt in config.drive_train.belts:
             belt_hz(belt.pulley_diameter_mm, belt.length_mm, belt.shaft_ratio)
         AssetScoring.build(config, (), load_models(config, models), None)

@@ -19,10 +19,12 @@ from contracts.assets import AssetConfiguration
 from contracts.features import FEATURE_INDEX
 from contracts.units import factor_to_canonical
 from processors.bearings import bearing_at
+from processors.chosen_features import ChosenFeatures
 from processors.configured import load_models, point_of
 from processors.families import LineFamily
-from processors.features import FeatureEngine, choose_bands
+from processors.features import FeatureEngine
 from processors.machine_diagnosis import Machine
+from processors.own_features import FeatureCode
 from processors.regime import STOPPED, regime_of
 from processors.reorder import Hole, Samples
 from processors.scoring import AssetScoring
@@ -82,6 +84,8 @@ class ChannelGroup:
         Fresh or resumed.
     models : ModelStore
         Where the scoring models come from.
+    code : FeatureCode
+        The user's own features.
     scoring_state : bytes or None
         A scorer's snapshot to go on from.
     """
@@ -92,6 +96,7 @@ class ChannelGroup:
         channels: Sequence[r.BlockChannel],
         windows: SampleWindows,
         models: ports.ModelStore,
+        code: FeatureCode,
         scoring_state: bytes | None = None,
     ) -> None:
         self.channels = tuple(channels)
@@ -101,6 +106,8 @@ class ChannelGroup:
         self._config = config
         self._points = [point_of(config, channel) for channel in channels]
         self._geometries = [bearing_at(point, config.drive_train) for point in self._points]
+        self._code = code
+        self._chosen = ChosenFeatures.of(self._points, code.own)
         self._factors = np.array(
             [[factor_to_canonical(c.quantity, c.unit)] for c in channels], dtype=np.float32
         )  # a column, so that it scales rows
@@ -117,17 +124,21 @@ class ChannelGroup:
         self._scoring = AssetScoring.build(config, self.channel_ids, load_models(config, models), scoring_state)
 
     @classmethod
-    def build(cls, config: AssetConfiguration, block: r.AcquisitionBlock, models: ports.ModelStore) -> "ChannelGroup":
+    def build(
+        cls, config: AssetConfiguration, block: r.AcquisitionBlock, models: ports.ModelStore, code: FeatureCode
+    ) -> "ChannelGroup":
         """Return a group for the channels of `block`."""
         windows = SampleWindows(config.window, len(block.channels), block.sampling_rate_hz)
-        return cls(config, block.channels, windows, models)
+        return cls(config, block.channels, windows, models, code)
 
     @classmethod
-    def resume(cls, config: AssetConfiguration, state: GroupState, models: ports.ModelStore) -> "ChannelGroup":
+    def resume(
+        cls, config: AssetConfiguration, state: GroupState, models: ports.ModelStore, code: FeatureCode
+    ) -> "ChannelGroup":
         """Return the group as it was when `state` was taken."""
         channels = [r.BlockChannel(channel_id=i, quantity=q, unit=u) for i, q, u in state.channels]
         windows = SampleWindows.resume(config.window, len(channels), state.windows)
-        group = cls(config, channels, windows, models, state.scoring)
+        group = cls(config, channels, windows, models, code, state.scoring)
         group._bands_hz = None if state.bands_hz is None else np.array(state.bands_hz, dtype=np.float64)
         group._band_age, group._regime, group._count = state.band_age, state.regime, state.count
         return group
@@ -213,7 +224,7 @@ class ChannelGroup:
         regime = regime_of(speed_rpm, window.load_ratio, self._config.drive_train.nominal_speed_rpm)
         bands_hz = self._bands(window, regime)
         engine = self._engine(window.samples_g.shape[1])
-        block = engine.compute(window.samples_g, speed_rpm, bands_hz)
+        block = self._chosen.applied(engine.compute(window.samples_g, speed_rpm, bands_hz))
         healthy = self._scoring.healthy(regime)
         verdict = self._machine.judge(window.samples_g, block, speed_rpm, healthy, suspected)
         steady = not window.partial and regime != STOPPED
@@ -225,7 +236,14 @@ class ChannelGroup:
         )
         scores = self._scoring.score(block.values, regime, learn)
         channels = tuple(
-            self._assessed(row, block.values[row], block.families[row], verdict.not_decided[row], scores[row])
+            self._assessed(
+                row,
+                block.values[row],
+                block.families[row],
+                verdict.not_decided[row],
+                scores[row],
+                self._own(row, window, speed_rpm),
+            )
             for row in range(len(self.channels))
         )
         return Judgement(regime, channels, verdict.diagnoses)
@@ -237,6 +255,7 @@ class ChannelGroup:
         families: Sequence[LineFamily],
         undecided: tuple[r.NotDecided, ...],
         scores: tuple[r.Score, ...],
+        own: dict[str, float | None],
     ) -> r.ChannelAssessment:
         features = tuple(None if math.isnan(value) else value for value in values.tolist())
         graded = grade(
@@ -252,6 +271,7 @@ class ChannelGroup:
             zone=graded.zone,
             not_graded_because=graded.not_graded_because,
             scores=scores,
+            own_features=own,
             not_decided=(
                 *(
                     r.NotDecided(name=family.name, needed_s=family.needed_s)
@@ -262,9 +282,13 @@ class ChannelGroup:
             ),
         )
 
+    def _own(self, row: int, window: GroupWindow, speed_rpm: float | None) -> dict[str, float | None]:
+        samples_g, rate_hz = window.samples_g[row], self.sampling_rate_hz
+        return self._code.values(self._chosen.own[row], self.channel_ids[row], samples_g, rate_hz, speed_rpm)
+
     def _bands(self, window: GroupWindow, regime: str) -> NDArray[np.float64]:
         if self._bands_hz is None or regime != self._regime or self._band_age >= self._band_windows:
-            self._bands_hz = np.asarray(choose_bands(window.samples_g, self.sampling_rate_hz), dtype=np.float64)
+            self._bands_hz = self._chosen.choose_bands(window.samples_g, self.sampling_rate_hz)
             self._band_age = 0
         self._band_age += 1
         self._regime = regime
@@ -273,7 +297,8 @@ class ChannelGroup:
     def _engine(self, n_samples: int) -> FeatureEngine:
         engine = self._engines.get(n_samples)
         if engine is None:
-            engine = FeatureEngine(len(self.channels), n_samples, self.sampling_rate_hz, self._geometries)
+            geometries = self._chosen.geometries(self._geometries)
+            engine = FeatureEngine(len(self.channels), n_samples, self.sampling_rate_hz, geometries)
             self._engines[n_samples] = engine
         return engine
 

@@ -20,6 +20,7 @@ from processors.bearings import BearingGeometry
 from processors.features import FeatureEngine
 from processors.machine_diagnosis import Machine, MachineVerdict, is_sound, measure_all
 from processors.machine_readings import Facts
+from processors.own_features import ENGINE_ALONE, FeatureCode
 from processors.whole_recording import RecordingJudgement, judge_recording
 
 F32 = npt.NDArray[np.float32]
@@ -75,6 +76,7 @@ def judge_machine(
     samples_g: F32,
     speed_rpm: float | None,
     geometries: Sequence[BearingGeometry | None],
+    code: FeatureCode = ENGINE_ALONE,
 ) -> MachineJudgement:
     """Return what a recording of several channels says.
 
@@ -88,6 +90,8 @@ def judge_machine(
         Speed of the reference shaft.
     geometries : sequence of BearingGeometry or None
         The bearing that each channel listens to.
+    code : FeatureCode
+        The user's own features.
 
     Returns
     -------
@@ -100,7 +104,7 @@ def judge_machine(
         If a channel is shorter than two samples, or the sampling rate is unusable.
     """
     judged = tuple(
-        judge_recording(samples, machine.sampling_rate_hz, speed_rpm, geometry, point, machine.rules)
+        judge_recording(samples, machine.sampling_rate_hz, speed_rpm, geometry, point, machine.rules, code)
         for samples, geometry, point in zip(samples_g, geometries, machine.points, strict=True)
     )
     single = [

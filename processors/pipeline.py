@@ -20,6 +20,7 @@ from contracts.errors import BadRecord, Reason
 from contracts.validation import validate
 from processors.asset import AssetPipeline
 from processors.configured import check_configuration
+from processors.own_features import ENGINE_ALONE, FeatureCode
 
 #: The key of the partition's own state among the states of its assets.
 _PARTITION: Final = ""
@@ -40,10 +41,15 @@ class PartitionPipeline:
         Where the scoring models named by configurations come from.
     checkpoint : Checkpoint
         Where to go on; ``Checkpoint(-1, 0, {})`` at the beginning of the log.
+    code : FeatureCode
+        Hash of the feature code, and the user's own features.
     """
 
-    def __init__(self, models: ports.ModelStore, checkpoint: ports.Checkpoint) -> None:
+    def __init__(
+        self, models: ports.ModelStore, checkpoint: ports.Checkpoint, code: FeatureCode = ENGINE_ALONE
+    ) -> None:
         self._models = models
+        self._code = code
         self._assets: dict[str, AssetPipeline] = {}
         self._changed: set[str] = set()
         self._state = _PartitionState()
@@ -54,7 +60,7 @@ class PartitionPipeline:
             if asset_id == _PARTITION:
                 self._state = msgspec.msgpack.decode(state, type=_PartitionState)
             else:
-                self._assets[asset_id] = AssetPipeline.resume(state, models)
+                self._assets[asset_id] = AssetPipeline.resume(state, models, code)
 
     def process(self, offset: int, key: bytes | None, record: r.Record) -> None:
         """Take the record at `offset`; up to the applied offset it only fills the open windows.
@@ -109,10 +115,10 @@ class PartitionPipeline:
 
     def _activate(self, activation: r.Activation) -> None:
         config: AssetConfiguration = configuration_of(activation)
-        check_configuration(config, self._models)
+        check_configuration(config, self._models, self._code.own)
         asset = self._assets.get(activation.asset_id)
         if asset is None:
-            asset = AssetPipeline.build(config, activation.version, self._models)
+            asset = AssetPipeline.build(config, activation.version, self._models, self._code)
             self._assets[activation.asset_id] = asset
         else:
             asset.activate(config, activation.version, self.results)

@@ -25,6 +25,7 @@ from processors.diagnosis import diagnose
 from processors.families import LineFamily
 from processors.features import FeatureBlock, FeatureEngine, choose_bands
 from processors.health import SensorHealth
+from processors.own_features import ENGINE_ALONE, FeatureCode, own_medians
 from processors.second_look import look_again, revise
 
 F32 = npt.NDArray[np.float32]
@@ -56,6 +57,8 @@ class RecordingJudgement:
         Length of a window.
     n_windows : int
         How many windows were looked at.
+    own_features : dict of str to float or None
+        Medians of the user's own features; null where undefined.
     """
 
     values: F32
@@ -65,6 +68,7 @@ class RecordingJudgement:
     limit_db: float
     window_s: float
     n_windows: int
+    own_features: dict[str, float | None]
 
 
 def judge_recording(
@@ -74,6 +78,7 @@ def judge_recording(
     geometry: BearingGeometry | None,
     point: MeasurementPoint,
     rules: RuleSettings,
+    code: FeatureCode = ENGINE_ALONE,
 ) -> RecordingJudgement:
     """Return what one channel of a recording says.
 
@@ -91,6 +96,8 @@ def judge_recording(
         Where the channel measures; its id names the channel too.
     rules : RuleSettings
         Bounds of the detection rules, for windows of one second.
+    code : FeatureCode
+        The user's own features.
 
     Returns
     -------
@@ -129,7 +136,8 @@ def judge_recording(
             if block.health[0].verdict is None
         ]
         found = revise(found, families, looks, point.point_id, bounds)
-    return RecordingJudgement(values, families, health, found, limit_db, window_s, len(picked))
+    own = own_medians(code, point.point_id, [row[0] for row in rows], sampling_rate_hz, speed_rpm)
+    return RecordingJudgement(values, families, health, found, limit_db, window_s, len(picked), own)
 
 
 def _common_health(blocks: Sequence[FeatureBlock]) -> tuple[SensorHealth, list[FeatureBlock]]:

@@ -20,6 +20,7 @@ COMMANDS: Final[dict[str, str]] = {
     "up": "Start everything, stream a source, show what is found; Ctrl-C stops it.",
     "play": "Stream recordings from a folder through the same path as live signals.",
     "diagnose": "Diagnose one recording: zone, fault-frequency table, verdict.",
+    "features": "List the feature catalogue, and the features of your own.",
     "evaluate": "Say how often the product is right, on data with known truth.",
     "assets": "Import, list or show sites and assets.",
     "prepare": "Bring database schema and topics of the environment's services up to date.",

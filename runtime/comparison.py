@@ -17,6 +17,7 @@ from contracts import ports, topics
 from contracts.codec import Codec
 from contracts.errors import BadRecord
 from processors.alarm_partition import AlarmPartition
+from processors.own_features import FeatureCode
 from processors.pipeline import PartitionPipeline
 
 #: How many differences are shown.
@@ -71,6 +72,7 @@ class _Recomputation:
 
     codec: Codec
     models: ports.ModelStore
+    code: FeatureCode
     applied: Mapping[tuple[str, int], int]
     progress: Callable[[str, int], None]
     comparison: Comparison
@@ -84,7 +86,7 @@ class _Recomputation:
         for record in read_log(kafka_url, topics.MEASUREMENTS):
             pipeline = pipelines.get(record.partition)
             if pipeline is None:
-                pipeline = pipelines[record.partition] = PartitionPipeline(self.models, _BEGINNING)
+                pipeline = pipelines[record.partition] = PartitionPipeline(self.models, _BEGINNING, self.code)
             refusal = pipeline.feed(self.codec, record.offset, record.key, record.value)
             self._count(topics.MEASUREMENTS, refusal)
             if len(pipeline.results):
@@ -124,6 +126,7 @@ async def compare_with_log(
     kafka_url: str,
     codec: Codec,
     models: ports.ModelStore,
+    code: FeatureCode,
     progress: Callable[[str, int], None],
 ) -> Comparison:
     """Recompute the whole log and compare it with the database.
@@ -138,6 +141,8 @@ async def compare_with_log(
         Decodes the log.
     models : ModelStore
         Scoring models.
+    code : FeatureCode
+        The user's own features.
     progress : callable
         Told the topic and how many of its records are done.
 
@@ -147,7 +152,7 @@ async def compare_with_log(
         What was compared and what differs.
     """
     comparison = Comparison()
-    work = _Recomputation(codec, models, await applied_offsets(database), progress, comparison)
+    work = _Recomputation(codec, models, code, await applied_offsets(database), progress, comparison)
     work.measurements(kafka_url)
     work.conditions(kafka_url)
     tables = (*canonical_rows(ports.HistoryRows()), "alarm_history")

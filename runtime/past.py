@@ -21,6 +21,7 @@ from contracts.codec import Codec
 from contracts.errors import BadRecord, ConfigurationError, Reason
 from contracts.validation import validate
 from processors.alarm_partition import AlarmPartition
+from processors.own_features import FeatureCode
 from processors.pipeline import PartitionPipeline
 from runtime.episodes import Span
 
@@ -114,6 +115,8 @@ class Recomputation:
         Decodes the log.
     models : ModelStore
         Scoring models.
+    code : FeatureCode
+        The user's own features.
     asset_id : str
         Whose past.
     span : tuple of int, int
@@ -126,6 +129,7 @@ class Recomputation:
 
     codec: Codec
     models: ports.ModelStore
+    code: FeatureCode
     asset_id: str
     span: Span
     variant: Variant
@@ -148,7 +152,7 @@ class Recomputation:
         ConfigurationError
             The variant can't be worked with, e.g. a model is missing.
         """
-        pipeline = PartitionPipeline(self.models, _BEGINNING)
+        pipeline = PartitionPipeline(self.models, _BEGINNING, self.code)
         key = self.asset_id.encode()
         if config is not None:
             activation = activation_of(self.variant.of(config), self.span[0], _ACTOR)

@@ -24,6 +24,7 @@ from processors.machine_recording import MachineJudgement, judge_machine
 from processors.machine_rules import judge
 from processors.motor_current import add_rotor_bars
 from processors.order import SAMPLES_PER_ORDER, ShaftAngle, angle_from_speed, angle_from_tacho, pulse_times_s, resample
+from processors.own_features import ENGINE_ALONE, FeatureCode
 
 F32 = NDArray[np.float32]
 
@@ -131,9 +132,9 @@ class RecordedMachine:
         )
         return found, bars.refused_because
 
-    def judge(self) -> MachineJudgement:
-        """Return what all channels say together."""
-        return judge_machine(self.machine, self.samples_g, self.speed_rpm, self.geometries)
+    def judge(self, code: FeatureCode = ENGINE_ALONE) -> MachineJudgement:
+        """Return what all channels say together, with the user's own features of `code`."""
+        return judge_machine(self.machine, self.samples_g, self.speed_rpm, self.geometries, code)
 
 
 def recorded_machine(recording: Recording, wish: Wish) -> RecordedMachine:

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contracts.errors import ConfigurationError
 
@@ -55,6 +55,8 @@ class Settings(BaseSettings):
         Partitions of each topic that is created; the bound of scale-out.
     webhook_url, webhook_secret : str, optional
         An endpoint that gets every alarm transition, and the key (``whsec_…``) it is signed with.
+    own_features : tuple of str
+        The user's own features, ``module:name``, separated by commas.
     development_login : bool
         Whether the loopback-only login without an identity provider is offered.
     java_home : Path, optional
@@ -83,8 +85,14 @@ class Settings(BaseSettings):
     partitions: Annotated[int, Field(ge=1, le=1024)] = 4
     webhook_url: str | None = None
     webhook_secret: SecretStr | None = None
+    own_features: Annotated[tuple[str, ...], NoDecode] = ()
     development_login: bool = True
     java_home: Path | None = Field(default=None, validation_alias="JAVA_HOME")
+
+    @field_validator("own_features", mode="before")
+    @classmethod
+    def _separated(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
 
 
 def load_settings() -> Settings:
@@ -121,10 +129,15 @@ def child_environment(additions: Mapping[str, str], settings: Settings) -> dict[
         f"{PREFIX}DATA_DIR": str(settings.data_dir.absolute()),
         f"{PREFIX}CACHE_DIR": str(settings.cache_dir.absolute()),
         "NUMBA_CACHE_DIR": str(settings.cache_dir.absolute() / "numba"),
-        "PYTHONPATH": str(PROJECT),
+        "PYTHONPATH": os.pathsep.join(dict.fromkeys([str(PROJECT), *_own_paths()])),
         "PYTHONSAFEPATH": "1",
     }
     return {**os.environ, **ours, **additions}
+
+
+def _own_paths() -> list[str]:
+    """Return where the user's modules lie, so that a child finds the user's own features too."""
+    return [path for path in os.environ.get("PYTHONPATH", "").split(os.pathsep) if path]
 
 
 def _variable(name: str) -> str:

@@ -19,6 +19,7 @@ from contracts import ports, topics
 from contracts import records as r
 from contracts.codec import Codec
 from contracts.errors import FaultlineError
+from processors.own_features import FeatureCode
 from streams.alarms import AlarmWorker
 from streams.conditions import ConditionWorker
 from streams.dead_letters import DeadLetters
@@ -66,6 +67,7 @@ class StreamParts:
     store: ports.PartitionStore
     queue: ports.DeliveryQueue
     models: ports.ModelStore
+    code: FeatureCode
     codec: Codec
     outlet: ports.Outlet
     clock: ports.Clock
@@ -100,7 +102,7 @@ def build_app(parts: StreamParts) -> faust.App:
     )
     dead_letters = DeadLetters(parts.outlet, parts.clock)
     conditions = ConditionWorker(
-        parts.store, parts.models, parts.codec, parts.outlet, dead_letters, parts.clock, parts.owner
+        parts.store, parts.models, parts.code, parts.codec, parts.outlet, dead_letters, parts.clock, parts.owner
     )
     relay = OutboxRelay(parts.store, parts.outlet, parts.queue, parts.webhook_message)
     alarms = AlarmWorker(parts.store, parts.codec, parts.outlet, dead_letters, relay, parts.clock, parts.owner)

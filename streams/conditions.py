@@ -15,6 +15,7 @@ from contracts import ports, topics
 from contracts import records as r
 from contracts.codec import Codec
 from contracts.errors import StaleOwner
+from processors.own_features import FeatureCode
 from processors.pipeline import PartitionPipeline
 from streams.dead_letters import DeadLetters
 from streams.message import LogMessage
@@ -53,6 +54,8 @@ class ConditionWorker:
         Ownership, checkpoints and results.
     models : ModelStore
         Scoring models.
+    code : FeatureCode
+        Hash of the feature code, and the user's own features.
     codec : Codec
         Decodes measurements.
     outlet : Outlet
@@ -69,6 +72,7 @@ class ConditionWorker:
         self,
         store: ports.PartitionStore,
         models: ports.ModelStore,
+        code: FeatureCode,
         codec: Codec,
         outlet: ports.Outlet,
         dead_letters: DeadLetters,
@@ -77,6 +81,7 @@ class ConditionWorker:
     ) -> None:
         self._store = store
         self._models = models
+        self._code = code
         self._codec = codec
         self._outlet = outlet
         self._dead_letters = dead_letters
@@ -103,7 +108,7 @@ class ConditionWorker:
         ownership, checkpoint = await until_available(
             lambda: self._store.claim(topics.MEASUREMENTS, partition, self._owner)
         )
-        self._owned[partition] = _Owned(ownership, PartitionPipeline(self._models, checkpoint))
+        self._owned[partition] = _Owned(ownership, PartitionPipeline(self._models, checkpoint, self._code))
         _log.info(
             "claimed_partition",
             topic=topics.MEASUREMENTS,

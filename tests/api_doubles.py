@@ -146,7 +146,8 @@ class Reader:
         if self._asset_of(who, channel_id) is None or not from_ns <= WINDOW_NS < to_ns:
             return []
         values = {name: {"kurtosis": math.nan, "envelope_low_hz": 2000.0}.get(name, 4000.0) for name in names}
-        return [{"window_start_ns": WINDOW_NS, **values}]
+        own = {"band_ratio": 0.25, "tilt_deg": None}
+        return [{"window_start_ns": WINDOW_NS, "own_features": own, **values}]
 
     async def scores(
         self, who: Principal, channel_id: str, from_ns: int, to_ns: int, limit: int

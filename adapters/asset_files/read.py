@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -12,6 +12,7 @@ from adapters.asset_files.table import read_csv
 from adapters.asset_files.tree import Node, read_yaml
 from contracts.assets import AssetConfiguration, OwnBearing, RuleSettings, ServiceEvent, Site
 from contracts.errors import BadRecord, ConfigurationError, SignalError
+from contracts.features import FEATURE_NAMES, FEATURE_SETS, unknown_features
 from contracts.identifiers import stable_id
 from contracts.units import factor_to_canonical
 from processors.bearings import bearing
@@ -61,7 +62,9 @@ class AssetImport:
     events: tuple[ServiceEvent, ...]
 
 
-def read_asset_files(paths: Sequence[Path], own: Sequence[OwnBearing] = ()) -> AssetImport:
+def read_asset_files(
+    paths: Sequence[Path], own: Sequence[OwnBearing] = (), own_features: Collection[str] = ()
+) -> AssetImport:
     """Return what YAML and CSV files say.
 
     Parameters
@@ -70,6 +73,8 @@ def read_asset_files(paths: Sequence[Path], own: Sequence[OwnBearing] = ()) -> A
         Files ending in ``.yaml``, ``.yml`` or ``.csv``; together they are one import.
     own : sequence of OwnBearing
         The user's own bearings; those that an asset has go into its drive train.
+    own_features : collection of str
+        Names of the user's own features that a point may choose.
 
     Returns
     -------
@@ -81,7 +86,7 @@ def read_asset_files(paths: Sequence[Path], own: Sequence[OwnBearing] = ()) -> A
     ConfigurationError
         For anything that can't be read, is unknown, missing, out of bounds or there twice; with file, line and place.
     """
-    reader = _Reader(own)
+    reader = _Reader(own, own_features)
     for path in paths:
         read = _READERS.get(path.suffix.lower())
         if read is None:
@@ -121,8 +126,9 @@ def read_rules(path: Path) -> dict[str, Any]:
 class _Reader:
     """Gathers files; knows every id it has seen and where."""
 
-    def __init__(self, own: Sequence[OwnBearing]) -> None:
+    def __init__(self, own: Sequence[OwnBearing], own_features: Collection[str]) -> None:
         self._own = own
+        self._own_features = own_features
         self.sites: list[Site] = []
         self.assets: list[AssetConfiguration] = []
         self.events: list[ServiceEvent] = []
@@ -150,6 +156,7 @@ class _Reader:
         for point in _items(fields, "points"):
             self._take_ids(point, "point_id")
             _check_bearing(point, (*asset.drive_train.bearings, *self._own))
+            _check_features(point, self._own_features)
             for channel in _items(point.mapping(), "channels"):
                 self._take_ids(channel, "channel_id")
                 _check_unit(channel)
@@ -235,6 +242,13 @@ def _check_bearing(point: Node, own: Sequence[OwnBearing]) -> None:
         bearing(node.text(), own)
     except ConfigurationError as error:
         node.refuse(str(error))
+
+
+def _check_features(point: Node, own: Collection[str]) -> None:
+    for node in _items(point.mapping(), "features"):
+        if unknown_features([node.text()], own):
+            known = ", ".join([*FEATURE_SETS, *FEATURE_NAMES, *own])
+            node.refuse(f"{node.text()[:60]!r} is neither a feature nor a set of features; known are {known}")
 
 
 def _check_unit(channel: Node) -> None:

@@ -69,7 +69,7 @@ _CHANNEL_SCORES: Final = """
     ORDER BY model, model_version
 """
 _FEATURES: Final = """
-    SELECT DISTINCT ON (window_start_ns) window_start_ns, window_end_ns, partial, zone{names}
+    SELECT DISTINCT ON (window_start_ns) window_start_ns, window_end_ns, partial, zone, own_features{names}
     FROM feature WHERE channel_id = %(channel_id)s AND window_start_ns >= %(from_ns)s AND window_start_ns < %(to_ns)s
         AND {scope}
     ORDER BY window_start_ns DESC, stored_at DESC LIMIT %(limit)s
@@ -152,8 +152,8 @@ class HistoryReader:
     ) -> list[dict[str, Any]]:
         """Return features of windows that start in [`from_ns`, `to_ns`), oldest first, at most `limit` (the newest).
 
-        Keys: window_start_ns, window_end_ns, partial, zone, and each of `names`. Of a window that was computed more
-        than once the newest version counts.
+        Keys: window_start_ns, window_end_ns, partial, zone, each of `names`, and ``own_features``, all those of the
+        user's own as {name: value}. Of a window that was computed more than once the newest version counts.
 
         Raises
         ------

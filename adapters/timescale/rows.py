@@ -1,8 +1,8 @@
 """Records as table rows, and both in one canonical form in which they can be compared exactly.
 
 Invariants: everything here is a pure function; a row's key follows from the record alone; the columns of `TABLES`
-stand in the order in which rows are built. Times of storage and the trace context (telemetry, not a result) are no part
-of the canonical form.
+stand in the order in which rows are built. Times of storage, the trace context (telemetry, not a result) and the hash
+of the feature code (which source gave the result) are no part of the canonical form.
 """
 
 import math
@@ -113,6 +113,8 @@ ALARM_HISTORY: Final = Table(
     ),
 )
 
+#: Columns that say where a row comes from, not what was found.
+_PROVENANCE: Final = frozenset({"code_hash"})
 #: What `HistoryRows` is stored in.
 HISTORY: Final = (ASSESSMENT, FEATURE, SCORE, READING, WAVEFORM, MACHINE_EVENT, GAP, CONDITION)
 #: Every table that can be compared, by name.
@@ -165,12 +167,13 @@ def canonical_transitions(transitions: Iterable[r.AlarmTransition]) -> dict[Row,
 
 def canonicaliser(table: Table) -> Callable[[Sequence[Any]], tuple[Row, Row]]:
     """Return the function that takes a row of `table` to its canonical key and values."""
-    shapes = [_SHAPES.get(kind) for kind in table.types]
+    named = enumerate(zip(table.columns, table.types, strict=True))
+    shapes = [(place, _SHAPES.get(kind)) for place, (name, kind) in named if name not in _PROVENANCE]
     n_key = len(table.key)
 
     def canonical(row: Sequence[Any]) -> tuple[Row, Row]:
         shaped = tuple(
-            value if shape is None or value is None else shape(value) for shape, value in zip(shapes, row, strict=True)
+            row[place] if shape is None or row[place] is None else shape(row[place]) for place, shape in shapes
         )
         return shaped[:n_key], shaped[n_key:]
 

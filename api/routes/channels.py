@@ -20,11 +20,17 @@ from api.wire import finite, row_to, rows_to
 from contracts.features import FEATURE_INDEX, FEATURE_NAMES, FEATURES
 
 _HOUR_NS: Final = 3600 * 1_000_000_000
+#: Tells a feature of the user's own from one of the catalogue.
+_OWN: Final = "own."
 _LONGEST_NS: Final = 400 * 24 * _HOUR_NS
 
 #: A comma-separated list; the text's own bound keeps it from being endless.
 Names = Annotated[
-    str, Meta(max_length=2000, description="features, separated by commas; all of the catalogue without it")
+    str,
+    Meta(
+        max_length=2000,
+        description="features, separated by commas, the user's own as own.NAME; all of both without it",
+    ),
 ]
 
 
@@ -58,24 +64,34 @@ class FeatureRange(Range, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     names: Names | None = None
 
-    def chosen(self) -> list[str]:
-        """Return the names of the features that are asked for; 422 for one that isn't in the catalogue."""
+    def chosen(self) -> tuple[list[str], list[str] | None]:
+        """Return what is asked for: names in the catalogue, and own features, ``None`` for all of them.
+
+        Which own features there are is known to the rows alone: one that was never computed gives nothing. A name
+        that is neither own nor in the catalogue is a problem 422.
+        """
         if self.names is None:
-            return list(FEATURE_NAMES)
+            return list(FEATURE_NAMES), None
         names = list(dict.fromkeys(self.names.split(",")))
+        own = [name.removeprefix(_OWN) for name in names if name.startswith(_OWN)]
+        names = [name for name in names if not name.startswith(_OWN)]
         for name in names:
             if name not in FEATURE_INDEX:
                 raise Problem(422, f"names: {name[:80]!r} is no feature; known are {', '.join(FEATURE_NAMES)}.")
-        return names
+        return names, own
 
 
 async def list_features(call: Call, arguments: FeatureRange) -> FeatureSeries:
     """Answer feature values."""
-    names = arguments.chosen()
+    names, own = arguments.chosen()
     bounds = arguments.bounds_ns(call.services.clock.now_ns())
     rows = await call.services.reader.features(call.who, arguments.channel_id, names, *bounds, arguments.limit)
     windows = [
-        FeatureWindow(window_start=Instant(row["window_start_ns"]), values={name: finite(row[name]) for name in names})
+        FeatureWindow(
+            window_start=Instant(row["window_start_ns"]),
+            values={name: finite(row[name]) for name in names},
+            own_features={name: value for name, value in row["own_features"].items() if own is None or name in own},
+        )
         for row in rows
     ]
     units = {name: FEATURES[FEATURE_INDEX[name]].unit for name in names}

@@ -21,6 +21,7 @@ from runtime.activate import activate
 from runtime.clock import SystemClock
 from runtime.command_line import current_user
 from runtime.connect import connected
+from runtime.feature_code import load_feature_code
 from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
 
@@ -47,7 +48,8 @@ def import_files(
         ./faultline assets import docs/examples/assets.yaml
     """
     settings = load_settings()
-    found = read_asset_files(files, read_bearings(settings.bearings) if settings.bearings else ())
+    own = read_bearings(settings.bearings) if settings.bearings else ()
+    found = read_asset_files(files, own, load_feature_code(settings).own)
     changed, activated = _with_registry(
         settings, lambda registry, kafka_url: _import(registry, kafka_url, found, settings)
     )

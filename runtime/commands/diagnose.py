@@ -1,6 +1,7 @@
 """``faultline diagnose``: one recording of a machine in, zone, fault-frequency table and verdict out."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -14,12 +15,14 @@ from adapters.asset_files import read_asset_files, read_bearings
 from adapters.recordings import Known, read_recording
 from contracts.assets import AssetConfiguration, MachineGroup, OwnBearing, Support
 from contracts.errors import ConfigurationError
-from contracts.features import FEATURE_INDEX
+from contracts.features import FEATURE_INDEX, FEATURE_NAMES
 from contracts.records import Diagnosis, NotDecided
 from processors.families import LineFamily
 from processors.machine_recording import MachineJudgement
+from processors.own_features import FeatureCode
 from processors.severity import Grade, grade
 from processors.whole_recording import RecordingJudgement
+from runtime.feature_code import load_feature_code
 from runtime.recorded_machine import RecordedMachine, Wish, recorded_machine
 from runtime.settings import load_settings
 
@@ -94,7 +97,8 @@ def diagnose(
     machine_group, machine_support = _machine(group, support)
     settings = load_settings()
     own = read_bearings(settings.bearings) if settings.bearings else ()
-    configured = _asset(asset, asset_id, own)
+    code = load_feature_code(settings)
+    configured = _asset(asset, asset_id, own, code)
     known = Known(
         sampling_rate_hz=sampling_rate_hz,
         unit=unit or _unit_of(configured),
@@ -113,11 +117,11 @@ def diagnose(
         group=machine_group,
         support=machine_support,
     )
-    result = _judge(recorded_machine(read_recording(file, file_format, known), wish), load)
+    result = _judge(recorded_machine(read_recording(file, file_format, known), wish), load, code)
     if report is not None:
         _write_report(report, result)
     if as_json:
-        print(json.dumps(_as_object(result)))
+        print(json.dumps(_as_object(result) | {"code_hash": code.code_hash}))
     else:
         _show(Console(highlight=False), result)
 
@@ -130,12 +134,14 @@ def _machine(group: str | None, support: str | None) -> tuple[MachineGroup | Non
     return msgspec.convert(group, MachineGroup | None), msgspec.convert(support, Support | None)
 
 
-def _asset(file: Path | None, asset_id: str | None, own: tuple[OwnBearing, ...]) -> AssetConfiguration | None:
+def _asset(
+    file: Path | None, asset_id: str | None, own: tuple[OwnBearing, ...], code: FeatureCode
+) -> AssetConfiguration | None:
     if file is None:
         if asset_id is not None:
             raise ConfigurationError(f"asset {asset_id!r} of which file? give --asset")
         return None
-    assets = {one.asset_id: one for one in read_asset_files([file], own).assets}
+    assets = {one.asset_id: one for one in read_asset_files([file], own, code.own).assets}
     if asset_id is None and len(assets) == 1:
         return next(iter(assets.values()))
     if asset_id not in assets:
@@ -150,9 +156,9 @@ def _unit_of(asset: AssetConfiguration | None) -> str | None:
     return units.pop() if len(units) == 1 else None
 
 
-def _judge(recorded: RecordedMachine, load_ratio: float | None) -> _Result:
+def _judge(recorded: RecordedMachine, load_ratio: float | None, code: FeatureCode) -> _Result:
     steady = recorded.at_steady_speed()
-    judged = steady.judge()
+    judged = steady.judge(code)
     of_current, refused_because = recorded.judge_current(load_ratio)
     diagnoses = sorted((*judged.verdict.diagnoses, *of_current), key=lambda one: one.confidence, reverse=True)
     row = judged.row_of(recorded.machine)
@@ -197,6 +203,11 @@ def _as_object(result: _Result) -> dict[str, Any]:
         "speed_rpm": result.recorded.speed_rpm,
         "zone": None if result.graded.zone is None else result.graded.zone.value,
         "not_graded_because": result.graded.not_graded_because,
+        "features": {
+            feature: None if math.isnan(value) else value
+            for feature, value in zip(FEATURE_NAMES, result.channel.values.tolist(), strict=True)
+        },
+        "own_features": result.channel.own_features,
         "lines": [_line(family) for family in result.channel.families],
         "verdict": {
             "fault": None if found is None else found.fault,
@@ -235,6 +246,8 @@ def _show(console: Console, result: _Result) -> None:
     graded = result.graded
     zone = f"zone {graded.zone.value}" if graded.zone is not None else f"not graded: {graded.not_graded_because}"
     console.print(f"Velocity {velocity:.2f} mm/s rms, {zone}")
+    for own, value in judged.own_features.items():
+        console.print(f"{own}: {'undefined' if value is None else f'{value:.4g}'}")
     if judged.families:
         console.print(_table(judged))
     else:

@@ -14,6 +14,7 @@ from processors import machine_diagnosis, scoring
 from processors.features import warm_up
 from runtime.comparison import SHOWN, Comparison, compare_with_log
 from runtime.connect import connected
+from runtime.feature_code import load_feature_code
 from runtime.registry import codec_for
 from runtime.settings import load_settings
 
@@ -34,10 +35,11 @@ def recompute(
     if not from_log:
         raise ConfigurationError("say where from: --from-log recomputes everything that the log holds")
     settings = load_settings()
+    code = load_feature_code(settings)
 
     async def run(kafka_url: str, database_url: str) -> Comparison:
         async with Database(database_url) as database:
-            return await compare_with_log(database, kafka_url, codec_for(settings), ModelFolder(), _progress)
+            return await compare_with_log(database, kafka_url, codec_for(settings), ModelFolder(), code, _progress)
 
     warm_up()
     machine_diagnosis.warm_up()

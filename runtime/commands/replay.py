@@ -23,6 +23,7 @@ from contracts.errors import ConfigurationError, NotFound
 from contracts.topics import CONDITIONS, MEASUREMENTS
 from processors import CODE_VERSION, machine_diagnosis, scoring
 from processors.features import warm_up
+from processors.own_features import FeatureCode
 from runtime.command_line import moment_ns
 from runtime.connect import connected
 from runtime.episodes import (
@@ -35,6 +36,7 @@ from runtime.episodes import (
     condition_episodes,
     differences,
 )
+from runtime.feature_code import load_feature_code
 from runtime.past import Past, Recomputation, Survey, Table, Variant
 from runtime.registry import codec_for
 from runtime.services.local import Urls
@@ -87,19 +89,19 @@ def replay(
         raise ConfigurationError(f"the span ends at {Instant(span[1])}, before it begins at {Instant(span[0])}")
     tried = Variant(read_rules(rules) if rules else {}, tuple(_model(text) for text in models or ()))
     settings = load_settings()
-    codec = codec_for(settings)
+    codec, code = codec_for(settings), load_feature_code(settings)
     warm_up()
     machine_diagnosis.warm_up()
     scoring.warm_up()
     with connected(settings, lambda status: print(status, file=sys.stderr)) as urls:
-        result = asyncio.run(_replay(urls, codec, _Wish(asset, span, tried, compare)))
+        result = asyncio.run(_replay(urls, codec, code, _Wish(asset, span, tried, compare)))
     if as_json:
         print(json.dumps(result))
     else:
         _print(result)
 
 
-async def _replay(urls: Urls, codec: Codec, wish: _Wish) -> dict[str, Any]:
+async def _replay(urls: Urls, codec: Codec, code: FeatureCode, wish: _Wish) -> dict[str, Any]:
     async with Database(urls.database) as database:
         partition = await partition_of(database, MEASUREMENTS, wish.asset_id)
         if partition is None:
@@ -108,7 +110,8 @@ async def _replay(urls: Urls, codec: Codec, wish: _Wish) -> dict[str, Any]:
         survey = Survey.of(measurements(), codec, wish.asset_id)
         _check_span(wish, survey)
         config = await _configuration(database, wish.asset_id, survey)
-        work = Recomputation(codec, ModelFolder(), wish.asset_id, wish.span, wish.variant, _progress(survey.records))
+        progress = _progress(survey.records)
+        work = Recomputation(codec, ModelFolder(), code, wish.asset_id, wish.span, wish.variant, progress)
         work.measurements(measurements(), config)
         alarm_partition = await partition_of(database, CONDITIONS, wish.asset_id)
         work.alarms(lambda: _conditions(urls.kafka, partition if alarm_partition is None else alarm_partition))

@@ -19,6 +19,7 @@ from contracts.errors import ConfigurationError
 from processors import machine_diagnosis, scoring
 from processors.features import warm_up
 from runtime.clock import SystemClock
+from runtime.feature_code import load_feature_code
 from runtime.memory import keep_freed_memory
 from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
@@ -47,6 +48,7 @@ def worker(
 
 def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path | None) -> int:
     keep_freed_memory()
+    code = load_feature_code(settings)
     warm_up()
     machine_diagnosis.warm_up()
     scoring.warm_up()
@@ -63,6 +65,7 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             store=PartitionStore(database),
             queue=DeliveryQueue(database),
             models=ModelFolder(),
+            code=code,
             codec=codec,
             outlet=KafkaSink(kafka_url, codec, delivery_timeout_s=_DELIVERY_S, linger_ms=0.0),
             clock=SystemClock(),

@@ -276,7 +276,9 @@ def test_series_are_half_open_oldest_first_and_keep_the_newest(migrated_url: str
             channel = "N-1-DE.acc"
             features = await reader.features(EVERYBODY, channel, ["rms_g", "bpfo_db"], starts[0], starts[4], 10)
             assert [row["window_start_ns"] for row in features] == starts[:4]
-            assert set(features[0]) == {"window_start_ns", "window_end_ns", "partial", "zone", "rms_g", "bpfo_db"}
+            kept = {"window_start_ns", "window_end_ns", "partial", "zone", "own_features"}
+            assert set(features[0]) == kept | {"rms_g", "bpfo_db"}
+            assert features[0]["own_features"] == {"band_ratio": 0.25, "tilt_deg": None}
             features = await reader.features(EVERYBODY, channel, ["rms_g"], 0, FAR_NS, 2)
             assert [row["window_start_ns"] for row in features] == starts[3:]
             scores = await reader.scores(EVERYBODY, channel, starts[1], starts[2], 10)

@@ -24,6 +24,7 @@ from contracts.codec import BundledSchemas, Codec
 from contracts.errors import ConfigurationError, NotFound
 from contracts.topics import CONDITIONS, MEASUREMENTS
 from loadtests.plant import SITE, Load, Plant
+from processors.own_features import ENGINE_ALONE
 from runtime.clock import SystemClock
 from runtime.commands.replay import replay
 from streams.alarms import AlarmWorker
@@ -61,7 +62,7 @@ async def make_history(bootstrap: str, database_url: str, load: Load) -> None:
         await AssetRegistry(database).import_assets([SITE], [config], [], "test")
         store, clock = PartitionStore(database), SystemClock()
         letters = DeadLetters(sink, clock)
-        conditions = ConditionWorker(store, ModelFolder(), CODEC, sink, letters, clock, "test")
+        conditions = ConditionWorker(store, ModelFolder(), ENGINE_ALONE, CODEC, sink, letters, clock, "test")
         measured = messages(bootstrap, MEASUREMENTS, config.asset_id)
         await conditions.claim(measured[0].partition)
         await conditions.process(measured)

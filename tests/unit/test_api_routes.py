@@ -11,6 +11,7 @@ from api.problems import SECURITY_HEADERS
 from api.times import Instant
 from contracts.assets import OwnBearing, Shaft
 from contracts.errors import Unavailable
+from contracts.features import FEATURE_NAMES
 from contracts.ports import WaveformSnapshot
 from tests.api_doubles import FixedIdentity, bench, problem
 from tests.api_samples import NOW_NS, WINDOW_NS, waveform
@@ -52,7 +53,26 @@ def test_api_range_and_limit_reach_the_query() -> None:
     body = b.ask("GET", f"{CHANNEL}/features", params=query).json()
     assert b.reader.asked == [("features", "P-101-DE-H.acc", ("rms_g", "kurtosis"), start.ns, end.ns, 7)]
     assert body["units"] == {"rms_g": "g", "kurtosis": "1"}
-    assert body["windows"] == [{"window_start": str(start), "values": {"rms_g": 4000.0, "kurtosis": None}}]
+    assert body["windows"] == [
+        {"window_start": str(start), "values": {"rms_g": 4000.0, "kurtosis": None}, "own_features": {}}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "own"),
+    [
+        ({"names": "own.band_ratio"}, [], {"band_ratio": 0.25}),
+        ({"names": "rms_g,own.tilt_deg,own.unheard_of"}, ["rms_g"], {"tilt_deg": None}),
+        ({}, list(FEATURE_NAMES), {"band_ratio": 0.25, "tilt_deg": None}),
+    ],
+)
+def test_api_own_features_are_read_with_the_others(
+    names: dict[str, str], values: list[str], own: dict[str, float | None]
+) -> None:
+    query = {**names, "from": str(Instant(WINDOW_NS)), "to": str(Instant(NOW_NS))}
+    (window,) = bench().ask("GET", f"{CHANNEL}/features", params=query).json()["windows"]
+    assert list(window["values"]) == values
+    assert window["own_features"] == own
 
 
 def test_api_range_is_the_last_hour_unless_told() -> None:

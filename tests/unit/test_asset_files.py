@@ -258,3 +258,16 @@ def test_every_number_in_a_configuration_has_its_bounds() -> None:
             if {hint, *typing.get_args(hint)} & {int, float}:
                 numbers.add(name)
     assert set(_BOUNDS) == numbers
+
+
+def test_a_point_chooses_sets_features_and_own_ones_that_are_registered(tmp_path: Path) -> None:
+    path = tmp_path / "assets.yaml"
+    path.write_text(MINIMAL.replace("bearing: 6205", "features: [bearing, rms_g, band_ratio]"))
+    (asset,) = read_asset_files([path], own_features=["band_ratio"]).assets
+    assert asset.points[0].features == ("bearing", "rms_g", "band_ratio")
+    with pytest.raises(ConfigurationError, match=r"features\[2\]: 'band_ratio' is neither a feature nor a set"):
+        read_asset_files([path])
+
+
+def test_a_point_has_every_feature_by_default(read: Read) -> None:
+    assert read(MINIMAL).assets[0].points[0].features == ("all",)

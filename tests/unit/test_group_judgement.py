@@ -6,6 +6,7 @@ import pytest
 from contracts import records as r
 from contracts.assets import AssetConfiguration, Channel, MeasurementPoint, WindowSettings
 from processors.group import ChannelGroup, Judgement
+from processors.own_features import ENGINE_ALONE
 
 _RATE_HZ = 4096.0
 _START_NS = 1_700_000_000_000_000_000
@@ -41,7 +42,7 @@ def judged(length_s: float, speed_rpm: float | None) -> Judgement:
         channels=(channel,),
         samples=noise.tobytes(),
     )
-    group = ChannelGroup.build(config, block, _NoModels())
+    group = ChannelGroup.build(config, block, _NoModels(), ENGINE_ALONE)
     (full,) = group.push(0, block)
     return group.judge(full, speed_rpm, lambda _point_id: False)
 

@@ -21,6 +21,7 @@ from contracts.topics import CONDITIONS, MEASUREMENTS
 from loadtests.plant import Load, Plant
 from processors import CODE_VERSION
 from processors.alarm_partition import AlarmPartition
+from processors.own_features import ENGINE_ALONE
 from processors.pipeline import PartitionPipeline
 from runtime.episodes import (
     Change,
@@ -127,7 +128,7 @@ def stored(asset_id: str) -> dict[str, Table]:
 
 
 def recompute(variant: Variant, log: tuple[LogRecord, ...] | None = None, **more: Any) -> Past:
-    work = Recomputation(CODEC, MODELS, ASSET, SPAN, variant, lambda: None)
+    work = Recomputation(CODEC, MODELS, ENGINE_ALONE, ASSET, SPAN, variant, lambda: None)
     work.measurements(log or measurements(), more.get("config"))
     work.alarms(lambda: history()[1])
     return work.past

@@ -12,6 +12,7 @@ from contracts import records as r
 from contracts.activations import activation_of
 from contracts.codec import BundledSchemas, Codec
 from contracts.errors import BadRecord, Reason
+from processors.own_features import ENGINE_ALONE
 from processors.pipeline import PartitionPipeline
 from runtime.demo import demo_assets, demo_records
 from streams import retry
@@ -98,7 +99,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
         outlet,
         queue,
         clock,
-        ConditionWorker(store, NoModels(), CODEC, outlet, letters, clock, "me"),
+        ConditionWorker(store, NoModels(), ENGINE_ALONE, CODEC, outlet, letters, clock, "me"),
         AlarmWorker(store, CODEC, outlet, letters, relay, clock, "me"),
     )
 

@@ -15,6 +15,7 @@ from contracts import records as r
 from contracts import topics
 from contracts.codec import Codec
 from contracts.errors import BadRecord
+from processors.own_features import ENGINE_ALONE
 from runtime.comparison import compare_with_log
 from runtime.services.local import Urls
 from tests.faults.ledger.rig import Ledger, digest
@@ -102,7 +103,7 @@ async def settle(urls: Urls, codec: Codec, ledger: Ledger, progress: Callable[[s
             wrong += ledger.digests.get(identity) != digest(record.value)
         refused += found is None
     async with Database(urls.database) as database:
-        comparison = await compare_with_log(database, urls.kafka, codec, ModelFolder(), progress)
+        comparison = await compare_with_log(database, urls.kafka, codec, ModelFolder(), ENGINE_ALONE, progress)
         stored = await database.rows("SELECT asset_id, count(*) AS n FROM reading GROUP BY asset_id")
     never_stored = sum(1 for identity in ledger.acknowledged if on_log[identity] < ledger.acknowledged[identity])
     readings = sum(1 for identity in ledger.acknowledged if identity[1].endswith("-slow"))
