@@ -18,8 +18,7 @@ from loadtests.log import LoadGenerator, Subscriber, latencies_ms
 from loadtests.machine import Cores, Usage, describe_machine, pinned
 from loadtests.plant import SITE, Load, Plant
 from loadtests.results import quantile, rounded
-from processors import machine_diagnosis, scoring
-from processors.features import warm_up
+from runtime.kernels import load_kernels
 from runtime.measured import MeasuredStack, measured_stack
 from runtime.memory import keep_freed_memory
 from runtime.registry import codec_for
@@ -174,9 +173,7 @@ def measure(plan: Plan, settings: Settings, say: Say) -> Measurement:
     say("in process: computing")
     keep_freed_memory()  # as the worker does
     with pinned(cores.measured):
-        warm_up()
-        machine_diagnosis.warm_up()
-        scoring.warm_up()
+        load_kernels(say)
         load = replace(plan.backlog, assets=min(plan.backlog.assets, _IN_PROCESS_ASSETS))
         measurement = Measurement(run_in_process(load, _IN_PROCESS_S, ModelFolder(), time.time_ns()))
     with measured_stack(settings, cores, lambda status: say(str(status))) as stack:

@@ -10,11 +10,10 @@ import typer
 from adapters.models import ModelFolder
 from adapters.timescale import Database
 from contracts.errors import ConfigurationError
-from processors import machine_diagnosis, scoring
-from processors.features import warm_up
 from runtime.comparison import SHOWN, Comparison, compare_with_log
 from runtime.connect import connected
 from runtime.feature_code import load_feature_code
+from runtime.kernels import load_kernels
 from runtime.registry import codec_for
 from runtime.settings import load_settings
 
@@ -41,9 +40,7 @@ def recompute(
         async with Database(database_url) as database:
             return await compare_with_log(database, kafka_url, codec_for(settings), ModelFolder(), code, _progress)
 
-    warm_up()
-    machine_diagnosis.warm_up()
-    scoring.warm_up()
+    load_kernels(lambda line: print(line, file=sys.stderr))
     with connected(settings, lambda status: print(status, file=sys.stderr)) as urls:
         comparison = asyncio.run(run(urls.kafka, urls.database))
     if as_json:

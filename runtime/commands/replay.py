@@ -21,8 +21,7 @@ from contracts.assets import AssetConfiguration, ModelReference
 from contracts.codec import Codec
 from contracts.errors import ConfigurationError, NotFound
 from contracts.topics import CONDITIONS, MEASUREMENTS
-from processors import CODE_VERSION, machine_diagnosis, scoring
-from processors.features import warm_up
+from processors import CODE_VERSION
 from processors.own_features import FeatureCode
 from runtime.command_line import moment_ns
 from runtime.connect import connected
@@ -37,6 +36,7 @@ from runtime.episodes import (
     differences,
 )
 from runtime.feature_code import load_feature_code
+from runtime.kernels import load_kernels
 from runtime.past import Past, Recomputation, Survey, Table, Variant
 from runtime.registry import codec_for
 from runtime.services.local import Urls
@@ -90,9 +90,7 @@ def replay(
     tried = Variant(read_rules(rules) if rules else {}, tuple(_model(text) for text in models or ()))
     settings = load_settings()
     codec, code = codec_for(settings), load_feature_code(settings)
-    warm_up()
-    machine_diagnosis.warm_up()
-    scoring.warm_up()
+    load_kernels(lambda line: print(line, file=sys.stderr))
     with connected(settings, lambda status: print(status, file=sys.stderr)) as urls:
         result = asyncio.run(_replay(urls, codec, code, _Wish(asset, span, tried, compare)))
     if as_json:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Final
 
 import faust
+import structlog
 import typer
 import uvloop
 
@@ -16,15 +17,15 @@ from adapters.models import ModelFolder
 from adapters.notify.message import webhook_message
 from adapters.timescale import Database, DeliveryQueue, PartitionStore
 from contracts.errors import ConfigurationError
-from processors import machine_diagnosis, scoring
-from processors.features import warm_up
 from runtime.clock import SystemClock
 from runtime.feature_code import load_feature_code
+from runtime.kernels import load_kernels
 from runtime.memory import keep_freed_memory
 from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
 from streams.app import StreamParts, build_app
 
+_log = structlog.get_logger(__name__)
 #: How long a broker may be away before the worker gives up its results and begins again at its checkpoint.
 _DELIVERY_S: Final = 300.0
 
@@ -49,9 +50,7 @@ def worker(
 def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path | None) -> int:
     keep_freed_memory()
     code = load_feature_code(settings)
-    warm_up()
-    machine_diagnosis.warm_up()
-    scoring.warm_up()
+    load_kernels(lambda line: _log.info("kernels_compiled", progress=line))
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     database = Database(database_url)
