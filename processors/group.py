@@ -18,15 +18,17 @@ from contracts import records as r
 from contracts.assets import AssetConfiguration
 from contracts.features import FEATURE_INDEX
 from contracts.units import factor_to_canonical
+from processors.bands import BandChoices, Bands, BandState, Choice
 from processors.bearings import bearing
 from processors.configured import load_models, point_of
+from processors.cutting import IN_TIME, Window
 from processors.diagnosis import diagnose
-from processors.features import FeatureEngine, choose_bands
+from processors.features import FeatureBlock, FeatureEngine, choose_bands
 from processors.regime import STOPPED, regime_of
 from processors.reorder import Hole, Samples
 from processors.scoring import AssetScoring
 from processors.severity import grade
-from processors.window import SampleWindows, Window, WindowState
+from processors.window import SampleWindows, WindowState
 
 #: One waveform of a channel is kept every so many windows, and whenever a condition is raised.
 WAVEFORM_WINDOWS: Final = 60
@@ -39,16 +41,17 @@ class GroupState(msgspec.Struct, array_like=True):
 
     channels: list[tuple[str, str, str]]
     windows: WindowState
-    bands_hz: list[list[float]] | None
-    band_age: int
-    regime: str
+    bands: BandState
     count: int
     scoring: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class GroupWindow:
-    """One window in canonical units; ``number`` counts the group's windows."""
+    """One window in canonical units; ``number`` counts the group's windows in time.
+
+    One whose ``version`` isn't ``IN_TIME`` was completed by late blocks: it has features, but is judged no more.
+    """
 
     start_ns: int
     end_ns: int
@@ -57,6 +60,8 @@ class GroupWindow:
     load_ratio: float | None
     partial: bool
     number: int
+    epoch_ns: int = 0
+    version: int = IN_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +110,7 @@ class ChannelGroup:
         )  # a column, so that it scales rows
         self._windows = windows
         self._engines: dict[int, FeatureEngine] = {}
-        self._band_windows = max(1, round(config.window.band_interval_s / config.window.hop_s))
-        self._bands_hz: NDArray[np.float64] | None = None
-        self._band_age = 0
-        self._regime = ""
+        self._bands = BandChoices()
         self._count = 0
         self._scoring = AssetScoring.build(config, self.channel_ids, load_models(config, models), scoring_state)
 
@@ -124,8 +126,7 @@ class ChannelGroup:
         channels = [r.BlockChannel(channel_id=i, quantity=q, unit=u) for i, q, u in state.channels]
         windows = SampleWindows.resume(config.window, len(channels), state.windows)
         group = cls(config, channels, windows, models, state.scoring)
-        group._bands_hz = None if state.bands_hz is None else np.array(state.bands_hz, dtype=np.float64)
-        group._band_age, group._regime, group._count = state.band_age, state.regime, state.count
+        group._bands, group._count = BandChoices.resume(state.bands), state.count
         return group
 
     def snapshot(self) -> GroupState:
@@ -133,9 +134,7 @@ class ChannelGroup:
         return GroupState(
             [(c.channel_id, c.quantity, c.unit) for c in self.channels],
             self._windows.snapshot(),
-            None if self._bands_hz is None else self._bands_hz.tolist(),
-            self._band_age,
-            self._regime,
+            self._bands.snapshot(),
             self._count,
             self._scoring.snapshot(),
         )
@@ -162,9 +161,8 @@ class ChannelGroup:
 
     def tick(self, at_ns: int, unobserved_ns: int) -> list[GroupWindow]:
         """Take the partition's clock; return the windows it closes."""
-        open_before = self._windows.oldest_offset()
         windows = self._scaled(self._windows.tick(at_ns, unobserved_ns))
-        self.closed_by_tick = self._windows.oldest_offset() != open_before
+        self.closed_by_tick = self._windows.changed_by_tick
         return windows
 
     def close(self) -> list[GroupWindow]:
@@ -178,7 +176,7 @@ class ChannelGroup:
     def _scaled(self, windows: Iterable[Window]) -> list[GroupWindow]:
         scaled = []
         for window in windows:
-            self._count += 1
+            self._count += window.version == IN_TIME
             scaled.append(
                 GroupWindow(
                     window.start_ns,
@@ -188,6 +186,8 @@ class ChannelGroup:
                     window.load_ratio,
                     window.partial,
                     self._count,
+                    window.epoch_ns,
+                    window.version,
                 )
             )
         return scaled
@@ -206,10 +206,7 @@ class ChannelGroup:
         suspected : callable
             Tells of a point id whether a fault is suspected there: learning then stands still.
         """
-        regime = regime_of(speed_rpm, window.load_ratio, self._config.drive_train.nominal_speed_rpm)
-        bands_hz = self._bands(window, regime)
-        engine = self._engine(window.samples_g.shape[1])
-        block = engine.compute(window.samples_g, speed_rpm, bands_hz)
+        regime, block = self._features(window, speed_rpm)
         diagnoses: list[r.Diagnosis] = []
         learn = np.zeros(len(self.channels), dtype=np.bool_)
         for row, point in enumerate(self._points):
@@ -230,6 +227,24 @@ class ChannelGroup:
         channels = tuple(self._assessed(row, block.values[row], scores[row]) for row in range(len(self.channels)))
         return Judgement(regime, channels, tuple(diagnoses))
 
+    def correct(self, window: GroupWindow, speed_rpm: float | None) -> tuple[r.ChannelAssessment, ...]:
+        """Return features and zones of a window that late blocks have completed; nothing is learnt from it."""
+        _, block = self._features(window, speed_rpm)
+        return tuple(self._assessed(row, block.values[row], ()) for row in range(len(self.channels)))
+
+    def _features(self, window: GroupWindow, speed_rpm: float | None) -> tuple[str, FeatureBlock]:
+        regime = regime_of(speed_rpm, window.load_ratio, self._config.drive_train.nominal_speed_rpm)
+        wanted = Choice(window.start_ns, window.epoch_ns, regime, window.partial, [])
+
+        def choose() -> Bands:
+            return np.asarray(choose_bands(window.samples_g, self.sampling_rate_hz), dtype=np.float64)
+
+        if window.version == IN_TIME:
+            bands_hz = self._bands.in_time(wanted, choose, self._windows.oldest_epoch_ns)
+        else:
+            bands_hz = self._bands.late(wanted, choose)
+        return regime, self._engine(window.samples_g.shape[1]).compute(window.samples_g, speed_rpm, bands_hz)
+
     def _assessed(self, row: int, values: NDArray[np.float32], scores: tuple[r.Score, ...]) -> r.ChannelAssessment:
         features = tuple(None if math.isnan(value) else value for value in values.tolist())
         graded = grade(
@@ -246,14 +261,6 @@ class ChannelGroup:
             not_graded_because=graded.not_graded_because,
             scores=scores,
         )
-
-    def _bands(self, window: GroupWindow, regime: str) -> NDArray[np.float64]:
-        if self._bands_hz is None or regime != self._regime or self._band_age >= self._band_windows:
-            self._bands_hz = np.asarray(choose_bands(window.samples_g, self.sampling_rate_hz), dtype=np.float64)
-            self._band_age = 0
-        self._band_age += 1
-        self._regime = regime
-        return self._bands_hz
 
     def _engine(self, n_samples: int) -> FeatureEngine:
         engine = self._engines.get(n_samples)
@@ -287,6 +294,10 @@ class ChannelGroup:
     def oldest_offset(self) -> int | None:
         """Return the oldest offset whose samples are still needed."""
         return self._windows.oldest_offset()
+
+    def needed_offsets(self) -> set[int]:
+        """Return every offset whose samples are still needed."""
+        return self._windows.needed_offsets()
 
     def refill(self, offset: int, block: r.AcquisitionBlock) -> None:
         """Put back the samples of `block`."""

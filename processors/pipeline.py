@@ -55,6 +55,7 @@ class PartitionPipeline:
                 self._state = msgspec.msgpack.decode(state, type=_PartitionState)
             else:
                 self._assets[asset_id] = AssetPipeline.resume(state, models)
+        self._needed = {offset for asset in self._assets.values() for offset in asset.needed_offsets()}
 
     def process(self, offset: int, key: bytes | None, record: r.Record) -> None:
         """Take the record at `offset`; up to the applied offset it only fills the open windows.
@@ -90,6 +91,8 @@ class PartitionPipeline:
         make a recomputation differ.
         """
         known = offset <= self.applied_offset
+        if known and offset not in self._needed:
+            return None
         try:
             self.process(offset, key, codec.decode(value))
         except BadRecord as error:
