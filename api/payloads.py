@@ -112,9 +112,13 @@ class ConditionList(Struct, frozen=True, kw_only=True):
 
 
 class FeatureWindow(Struct, frozen=True, kw_only=True):
-    """Feature values of one analysis window, by name; null where undefined."""
+    """Feature values of one analysis window, by name; null where undefined.
+
+    ``version`` is 1 for those that were judged in time, 2 for those that late blocks have completed.
+    """
 
     window_start: Instant
+    version: int
     values: dict[str, float | None]
 
 

@@ -215,9 +215,20 @@ class HistoryReader(Protocol):
         """Return the newest assessment with channels, scores and diagnoses; raise ``NotFound``."""
 
     async def features(
-        self, who: Principal, channel_id: str, names: Sequence[str], from_ns: int, to_ns: int, limit: int
+        self,
+        who: Principal,
+        channel_id: str,
+        names: Sequence[str],
+        from_ns: int,
+        to_ns: int,
+        limit: int,
+        version: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Return feature values of a channel by window start, oldest first, at most `limit` (the newest)."""
+        """Return feature values of a channel by window start, oldest first, at most `limit` (the newest).
+
+        ``version`` tells features judged in time (1) from those that late blocks have completed (2); the newest is
+        returned, or the newest up to `version`.
+        """
 
     async def scores(
         self, who: Principal, channel_id: str, from_ns: int, to_ns: int, limit: int

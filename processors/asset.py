@@ -237,11 +237,6 @@ class AssetPipeline:
 
     # --- recovery -----------------------------------------------------------------------------------------------------
 
-    def oldest_offset(self) -> int | None:
-        """Return the oldest offset whose samples an open window still needs."""
-        offsets = [oldest for group in self._groups.values() if (oldest := group.oldest_offset()) is not None]
-        return min(offsets, default=None)
-
     def needed_offsets(self) -> set[int]:
         """Return every offset whose samples a window still needs."""
         return {offset for group in self._groups.values() for offset in group.needed_offsets()}

@@ -39,11 +39,16 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """Start times of windows: every hop after the anchor, in epochs of ``epoch_windows``."""
+    """Start times of windows: every hop after the anchor (0 before the first block), in epochs of ``epoch_windows``."""
 
     anchor_ns: int
     hop_s: float
     epoch_windows: int
+
+    @property
+    def laid(self) -> bool:
+        """Whether a block has laid the grid."""
+        return self.anchor_ns != 0
 
     def at_ns(self, index: int) -> int:
         """Return where window `index` starts, UTC ns.
@@ -145,6 +150,11 @@ class Cutter:
         end_ns = start_ns + self.duration_ns(n_samples)
         partial = n_samples < self.n_window
         return Window(start_ns, end_ns, out, speed.value(), load.value(), partial, epoch_ns, version)
+
+    def whole(self, part: Part, samples: Samples, *, epoch_ns: int) -> Window:
+        """Return a block as a window of its own (a burst)."""
+        end_ns = self.end_of(part)
+        return Window(part.start_ns, end_ns, samples, part.speed_rpm, part.load_ratio, False, epoch_ns)
 
     def empty(self, n_samples: int) -> Samples:
         """Return room for `n_samples` of every channel."""

@@ -4,6 +4,7 @@ The group keeps its windows, demodulation bands and scorers. Arrays stay two-dim
 channel's bits don't depend on its neighbours.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from contracts import records as r
 from contracts.assets import AssetConfiguration
 from contracts.features import FEATURE_INDEX
 from contracts.units import factor_to_canonical
-from processors.bands import BandChoices, Bands, BandState, Choice
+from processors.bands import BandChoices, BandState, Choice
 from processors.bearings import bearing
 from processors.configured import load_models, point_of
 from processors.cutting import IN_TIME, Window
@@ -101,7 +102,6 @@ class ChannelGroup:
         self.channels = tuple(channels)
         self.channel_ids = tuple(channel.channel_id for channel in channels)
         self.name = "+".join(self.channel_ids)
-        self.closed_by_tick = False
         self._config = config
         self._points = [point_of(config, channel) for channel in channels]
         self._geometries = [bearing(p.bearing) if p.bearing else None for p in self._points]
@@ -149,6 +149,11 @@ class ChannelGroup:
         return self._windows.sampling_rate_hz
 
     @property
+    def closed_by_tick(self) -> bool:
+        """Whether the last tick has closed or given up anything."""
+        return self._windows.changed_by_tick
+
+    @property
     def idle_since_ns(self) -> int | None:
         """The first tick after the newest block."""
         return self._windows.idle_since_ns
@@ -161,9 +166,7 @@ class ChannelGroup:
 
     def tick(self, at_ns: int, unobserved_ns: int) -> list[GroupWindow]:
         """Take the partition's clock; return the windows it closes."""
-        windows = self._scaled(self._windows.tick(at_ns, unobserved_ns))
-        self.closed_by_tick = self._windows.changed_by_tick
-        return windows
+        return self._scaled(self._windows.tick(at_ns, unobserved_ns))
 
     def close(self) -> list[GroupWindow]:
         """End the run; return what is left as a partial window."""
@@ -235,10 +238,7 @@ class ChannelGroup:
     def _features(self, window: GroupWindow, speed_rpm: float | None) -> tuple[str, FeatureBlock]:
         regime = regime_of(speed_rpm, window.load_ratio, self._config.drive_train.nominal_speed_rpm)
         wanted = Choice(window.start_ns, window.epoch_ns, regime, window.partial, [])
-
-        def choose() -> Bands:
-            return np.asarray(choose_bands(window.samples_g, self.sampling_rate_hz), dtype=np.float64)
-
+        choose = functools.partial(choose_bands, window.samples_g, self.sampling_rate_hz)
         if window.version == IN_TIME:
             bands_hz = self._bands.in_time(wanted, choose, self._windows.oldest_epoch_ns)
         else:
@@ -290,10 +290,6 @@ class ChannelGroup:
         ]
 
     # --- recovery -----------------------------------------------------------------------------------------------------
-
-    def oldest_offset(self) -> int | None:
-        """Return the oldest offset whose samples are still needed."""
-        return self._windows.oldest_offset()
 
     def needed_offsets(self) -> set[int]:
         """Return every offset whose samples are still needed."""

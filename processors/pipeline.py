@@ -155,7 +155,7 @@ class PartitionPipeline:
         return ports.Checkpoint(self.applied_offset, self._resume_offset(self._assets.values()), states)
 
     def _resume_offset(self, assets: Iterable[AssetPipeline]) -> int:
-        needed = [oldest for asset in assets if (oldest := asset.oldest_offset()) is not None]
+        needed = (offset for asset in assets for offset in asset.needed_offsets())
         return min(needed, default=self.applied_offset + 1)
 
 

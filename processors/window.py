@@ -29,7 +29,7 @@ class WindowState(msgspec.Struct, array_like=True):
     head: int
     idle_since_ns: int | None
     order: ReorderState
-    anchor_ns: int | None
+    anchor_ns: int
     index: int
     late: LateState
 
@@ -62,7 +62,7 @@ class SampleWindows:
     _parts: list[Buffered] = field(default_factory=list)
     _head: int = 0
     _in_run: bool = False
-    _grid: Grid | None = None
+    _grid: Grid = field(init=False)
     _index: int = 0
     _order: Reorder = field(init=False)
     _late: LateWindows = field(init=False)
@@ -81,6 +81,7 @@ class SampleWindows:
         self._window = self._cutter.empty(n_window)
         self._order = Reorder(self.sampling_rate_hz, self.settings.out_of_order_tolerance_s)
         self._late = LateWindows(self._cutter, self.settings.lateness_s)
+        self._begin_grid(0)
 
     def push(self, offset: int, block: AcquisitionBlock, samples: Samples) -> Iterator[Window]:
         """Take a block; yield every window that is complete now, those that it completes late among them.
@@ -153,12 +154,10 @@ class SampleWindows:
             self._order.duplicates += 1
             return
         self._order.note(part)
-        if self._grid is None or self._index >= self._grid.epoch_windows:
+        if not self._grid.laid or self._index >= self._grid.epoch_windows:
             self._begin_grid(part.start_ns)
-        grid = self._grid_in_force()
         self._index += 1
-        end_ns = self._cutter.end_of(part)
-        yield Window(part.start_ns, end_ns, samples, part.speed_rpm, part.load_ratio, False, grid.anchor_ns)
+        yield self._cutter.whole(part, samples, epoch_ns=self._grid.anchor_ns)
 
     def _take(self, blocks: Iterable[Buffered | None]) -> Iterator[Window]:
         for block in blocks:
@@ -196,7 +195,7 @@ class SampleWindows:
         self._parts, self._head = [], 0
         first_ns = part.start_ns - self._cutter.duration_ns(0.5)
         grid = self._grid
-        if grid is None or block.after == "idle":
+        if not grid.laid or block.after == "idle":
             self._begin_grid(part.start_ns)
             return
         clock_went_back = bool(old) and part.start_ns < old[-1].part.start_ns
@@ -220,7 +219,7 @@ class SampleWindows:
         if n_samples:
             out = self._cutter.empty(n_samples)
             window = self._cutter.cut(self._parts, self._head, out, epoch_ns=self._epoch_ns())
-            self._late.note_partial(self._order.end_ns, self._grid_in_force().at_ns(self._index))
+            self._late.note_partial(self._order.end_ns, self._grid.at_ns(self._index))
             yield window
 
     def _begin_grid(self, anchor_ns: int) -> None:
@@ -228,30 +227,21 @@ class SampleWindows:
         self._grid = Grid(anchor_ns, self.settings.hop_s, epoch_windows)
         self._index = 0
 
-    def _grid_in_force(self) -> Grid:
-        if self._grid is None:
-            raise LookupError("no block has laid a grid yet")
-        return self._grid
-
     def _epoch_ns(self) -> int:
-        return self._grid_in_force().epoch_ns(self._index)
+        return self._grid.epoch_ns(self._index)
 
     def _available(self) -> int:
         return sum(buffered.part.n_samples for buffered in self._parts) - self._head
 
     def _seek(self) -> None:
         """Go to the next window's first sample; the run's last block stays, for the next may begin beside its time."""
-        place, head = self._cutter.find(self._parts, self._grid_in_force().at_ns(self._index))
+        place, head = self._cutter.find(self._parts, self._grid.at_ns(self._index))
         if head < 0 and place:
             place, head = place - 1, self._parts[place - 1].part.n_samples
         del self._parts[:place]
         self._head = max(head, 0)
 
     # --- recovery -----------------------------------------------------------------------------------------------------
-
-    def oldest_offset(self) -> int | None:
-        """Return the oldest offset whose samples are still needed."""
-        return min((buffered.part.offset for buffered in self._waiting()), default=None)
 
     def needed_offsets(self) -> set[int]:
         """Return every offset whose samples are still needed."""
@@ -286,7 +276,7 @@ class SampleWindows:
             self._head,
             self.idle_since_ns,
             self._order.snapshot(),
-            None if self._grid is None else self._grid.anchor_ns,
+            self._grid.anchor_ns,
             self._index,
             self._late.snapshot(),
         )
@@ -298,9 +288,8 @@ class SampleWindows:
         windows._parts = [Buffered(part, None) for part in state.parts]
         windows._head = state.head
         windows._in_run = state.order.running
-        if state.anchor_ns is not None:
-            windows._begin_grid(state.anchor_ns)
-            windows._index = state.index
+        windows._begin_grid(state.anchor_ns)
+        windows._index = state.index
         windows._order.resume(state.order)
         windows._late.resume(state.late)
         return windows

@@ -65,7 +65,7 @@ FEATURE: Final = Table(
 )
 #: Later versions of feature rows, in a table of their own: what was judged in time stays as it is.
 CORRECTED_FEATURE: Final = Table(
-    "corrected_feature", FEATURE.key | {"version": "int4"}, FEATURE.values, FEATURE.time_column
+    "corrected_feature", {**FEATURE.key, "version": "int4"}, FEATURE.values, FEATURE.time_column
 )
 SCORE: Final = Table(
     "score",
@@ -129,9 +129,7 @@ def flatten(rows: HistoryRows) -> dict[str, list[Row]]:
     return {
         "assessment": [_assessment(a) for a in assessments],
         "feature": [_of_channel(a, c) for a in assessments for c in a.channels],
-        "corrected_feature": [
-            _of_channel(correction, c, correction.version) for correction in rows.corrections for c in correction.channels
-        ],
+        "corrected_feature": [_of_channel(a, c, a.version) for a in rows.corrections for c in a.channels],
         "score": [_score(a, c, s) for a in assessments for c in a.channels for s in c.scores],
         "reading": [_of(READING, stored.reading, asset_id=stored.asset_id) for stored in rows.readings],
         "waveform": [_of(WAVEFORM, waveform) for waveform in rows.waveforms],

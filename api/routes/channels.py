@@ -57,6 +57,9 @@ class FeatureRange(Range, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Some features of a channel over a time."""
 
     names: Names | None = None
+    version: Annotated[int, Meta(ge=1, le=1000, description="the newest up to this one; the newest without")] | None = (
+        None
+    )
 
     def chosen(self) -> list[str]:
         """Return the names of the features that are asked for; 422 for one that isn't in the catalogue."""
@@ -73,9 +76,15 @@ async def list_features(call: Call, arguments: FeatureRange) -> FeatureSeries:
     """Answer feature values."""
     names = arguments.chosen()
     bounds = arguments.bounds_ns(call.services.clock.now_ns())
-    rows = await call.services.reader.features(call.who, arguments.channel_id, names, *bounds, arguments.limit)
+    rows = await call.services.reader.features(
+        call.who, arguments.channel_id, names, *bounds, arguments.limit, arguments.version
+    )
     windows = [
-        FeatureWindow(window_start=Instant(row["window_start_ns"]), values={name: finite(row[name]) for name in names})
+        FeatureWindow(
+            window_start=Instant(row["window_start_ns"]),
+            version=row["version"],
+            values={name: finite(row[name]) for name in names},
+        )
         for row in rows
     ]
     units = {name: FEATURES[FEATURE_INDEX[name]].unit for name in names}

@@ -1,4 +1,4 @@
-"""Lateness: within the tolerance the sorted run's bits; beyond it the same features in the end, and nothing else moved."""
+"""Within the tolerance the bits of the sorted run; beyond it the same features in the end, and nothing else moved."""
 
 import dataclasses
 import functools
@@ -206,6 +206,7 @@ def test_beyond_the_tolerance_features_end_as_in_the_sorted_run_and_judgements_s
     newest = newest_features(late_run)
     wanted = in_order()["feature"]
     assert {key: newest.get(key) for key in wanted} == wanted
-    assert all(late_run["feature"][key][2] for key in late_run["feature"].keys() - wanted.keys()), "whole, but not in it"
+    others = late_run["feature"].keys() - wanted.keys()
+    assert all(late_run["feature"][key][2] for key in others), "a whole window that the sorted run hasn't"
     assert late_starts or late_run == in_order()
     assert run(log_of([blocks()[k] for k in order]), stops) == late_run, "a crash changed something"
