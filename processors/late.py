@@ -20,8 +20,8 @@ from processors.reorder import Buffered, Part, Samples, slack_ns
 
 #: What one channel group may keep: samples in bytes, and blocks for each channel (their places are in the snapshot).
 KEPT_BYTES: Final = 4 * 1024 * 1024
-KEPT_BLOCKS_PER_CHANNEL: Final = 128
-MOST_PENDING: Final = 64
+KEPT_BLOCKS_PER_CHANNEL: Final = 96
+MOST_PENDING: Final = 48
 _SAMPLE_BYTES: Final = 4
 
 
@@ -62,6 +62,8 @@ class LateWindows:
 
     def note_partial(self, end_ns: int, at_ns: int) -> None:
         """Note that the run which ended at `end_ns` has given its partial window, the one that starts at `at_ns`."""
+        oldest_ns = self.pending[0].at_ns if self.pending else end_ns
+        self._partial_ends = [one for one in self._partial_ends if one[0] >= oldest_ns][1 - MOST_PENDING :]
         self._partial_ends.append((end_ns, at_ns))
 
     def open(self, blocks: Sequence[Buffered], spoilt: Sequence[Pending]) -> Iterator[Window]:
@@ -98,8 +100,6 @@ class LateWindows:
         oldest_ns = newest_ns - self.lateness_s * 1e9 - length_ns
         while self.pending and self.pending[0].at_ns < oldest_ns:
             yield from self._finish_oldest()
-        if self._partial_ends and self._partial_ends[0][0] < oldest_ns:
-            self._partial_ends = [one for one in self._partial_ends if one[0] >= oldest_ns]
 
     def finish(self) -> Iterator[Window]:
         """Make everything final; yield what has grown meanwhile."""
