@@ -120,10 +120,12 @@ class ConditionList(Struct, frozen=True, kw_only=True):
 class FeatureWindow(Struct, frozen=True, kw_only=True):
     """Feature values of one analysis window, by name; null where undefined.
 
-    ``own_features`` are those of the user's own that were asked for.
+    ``version`` is 1 for those that were judged in time, 2 for those that late blocks have completed. ``own_features``
+    are those of the user's own that were asked for.
     """
 
     window_start: Instant
+    version: int
     values: dict[str, float | None]
     own_features: dict[str, float | None]
 

@@ -50,7 +50,7 @@ _AGE: Final = f"SELECT extract(epoch FROM now() - faultline_at(window_end_ns))::
 _STANDING: Final = "SELECT count(*) FROM alarm WHERE asset_id IN (${asset:sqlstring}) AND state <> 'normal'"
 _LOST: Final = """
 SELECT coalesce(sum(least(to_ns, $__unixEpochNanoTo()) - greatest(from_ns, $__unixEpochNanoFrom())), 0)::float8 / 1e9
-FROM gap WHERE asset_id IN (${asset:sqlstring})
+FROM gap WHERE asset_id IN (${asset:sqlstring}) AND cause NOT IN ('late', 'too_late')
     AND to_ns >= $__unixEpochNanoFrom() AND from_ns <= $__unixEpochNanoTo()"""
 
 

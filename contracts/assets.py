@@ -110,13 +110,14 @@ class WindowSettings:
     """The analysis window and hop, and how long the core waits for what is missing (seconds of event time).
 
     ``band_interval_s`` is how often the demodulation band is chosen anew: a young fault shows in another band than the
-    healthy machine's noise.
+    healthy machine's noise. ``lateness_s`` is how long blocks beyond the tolerance still complete a window's features.
     """
 
     length_s: float = 1.0
     hop_s: float = 1.0
     out_of_order_tolerance_s: float = 2.0
     idle_close_s: float = 5.0
+    lateness_s: float = 60.0
     band_interval_s: float = 5.0
 
 

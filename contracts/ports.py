@@ -70,13 +70,33 @@ class WaveformSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gap:
-    """Samples that a channel group lacks, ``from_ns`` to ``to_ns``, and why (``lost``, ``restart``, ``late``)."""
+    """Samples that a channel group lacked in time, ``from_ns`` to ``to_ns``, and why.
+
+    ``cause`` is ``lost``, ``restart``, ``idle`` or ``retention`` for what isn't there, ``late`` for a block that came
+    after the out-of-order tolerance, ``too_late`` for one that no window waited for any longer.
+    """
 
     asset_id: str
     channel_group: str
     from_ns: int
     to_ns: int
     cause: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrectedFeatures:
+    """Features of a window that late blocks have completed; what was judged in time stands beside them unchanged.
+
+    ``version`` is 2: version 1 are the features that were judged. The channels have no scores.
+    """
+
+    asset_id: str
+    window_start_ns: int
+    window_end_ns: int
+    partial: bool
+    code_version: str
+    version: int
+    channels: tuple[r.ChannelAssessment, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +117,7 @@ class HistoryRows:
     events: list[r.MachineEvent] = dataclasses.field(default_factory=list)
     waveforms: list[WaveformSnapshot] = dataclasses.field(default_factory=list)
     gaps: list[Gap] = dataclasses.field(default_factory=list)
+    corrections: list[CorrectedFeatures] = dataclasses.field(default_factory=list)
 
     def __len__(self) -> int:
         return sum(len(getattr(self, name)) for name in self.__slots__)
@@ -194,9 +215,20 @@ class HistoryReader(Protocol):
         """Return the newest assessment with channels, scores and diagnoses; raise ``NotFound``."""
 
     async def features(
-        self, who: Principal, channel_id: str, names: Sequence[str], from_ns: int, to_ns: int, limit: int
+        self,
+        who: Principal,
+        channel_id: str,
+        names: Sequence[str],
+        from_ns: int,
+        to_ns: int,
+        limit: int,
+        version: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Return feature values of a channel by window start, oldest first, at most `limit` (the newest)."""
+        """Return feature values of a channel by window start, oldest first, at most `limit` (the newest).
+
+        ``version`` tells features judged in time (1) from those that late blocks have completed (2); the newest is
+        returned, or the newest up to `version`.
+        """
 
     async def scores(
         self, who: Principal, channel_id: str, from_ns: int, to_ns: int, limit: int

@@ -3,6 +3,7 @@
 Invariants: nothing changes when a record is refused; everything that outlives a record is in ``snapshot``.
 """
 
+from bisect import bisect_right, insort
 from collections.abc import Sequence
 from typing import Final
 
@@ -16,12 +17,19 @@ from contracts.features import CATALOGUE_VERSION
 from contracts.identifiers import stable_id
 from processors import CODE_VERSION
 from processors.conditions import ConditionLogic
+from processors.cutting import IN_TIME
 from processors.group import ChannelGroup, GroupState, GroupWindow
 from processors.own_features import FeatureCode
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 #: A speed reading serves windows that end at most this much later (ns).
 _SPEED_AGE_NS: Final = 10_000_000_000
+#: Speed readings that are remembered, for windows which end before the newest.
+_SPEEDS: Final = 128
+
+
+class _Versioned(msgspec.Struct, array_like=True):
+    version: int
 
 
 class _AssetState(msgspec.Struct, array_like=True):
@@ -30,8 +38,7 @@ class _AssetState(msgspec.Struct, array_like=True):
     config_version: str
     conditions: bytes
     groups: list[GroupState]
-    speed_at_ns: int
-    speed_rpm: float | None
+    speeds: list[tuple[int, float]]
 
 
 class AssetPipeline:
@@ -49,7 +56,7 @@ class AssetPipeline:
         self._version = version
         self._conditions = conditions
         self._groups: dict[tuple[str, ...], ChannelGroup] = {}
-        self._speed: tuple[int, float | None] = (0, None)
+        self._speeds: list[tuple[int, float]] = []
         self._models = models
         self._code = code
 
@@ -63,12 +70,13 @@ class AssetPipeline:
     @classmethod
     def resume(cls, state: bytes, models: ports.ModelStore, code: FeatureCode) -> "AssetPipeline":
         """Return the asset as it was when `state` was taken, its windows still to be refilled."""
+        version = msgspec.msgpack.decode(state, type=_Versioned).version
+        if version != STATE_VERSION:
+            raise BadRecord(Reason.INTERNAL, f"asset state version {version}, {STATE_VERSION} expected")
         saved = msgspec.msgpack.decode(state, type=_AssetState)
-        if saved.version != STATE_VERSION:
-            raise BadRecord(Reason.INTERNAL, f"asset state version {saved.version}, {STATE_VERSION} expected")
         conditions = ConditionLogic.build(saved.config, saved.conditions)
         asset = cls(saved.config, saved.config_version, conditions, models, code)
-        asset._speed = (saved.speed_at_ns, saved.speed_rpm)
+        asset._speeds = saved.speeds
         for group in saved.groups:
             resumed = ChannelGroup.resume(saved.config, group, models, code)
             asset._groups[resumed.channel_ids] = resumed
@@ -83,7 +91,7 @@ class AssetPipeline:
                 self._version,
                 self._conditions.snapshot(),
                 [group.snapshot() for group in self._groups.values()],
-                *self._speed,
+                self._speeds,
             )
         )
 
@@ -144,8 +152,9 @@ class AssetPipeline:
         for reading in batch.readings:
             results.readings.append(ports.StoredReading(asset_id=batch.asset_id, reading=reading))
             usable = reading.quality is r.Quality.GOOD and reading.quantity == "speed"
-            if usable and reading.at_ns >= self._speed[0]:
-                self._speed = (reading.at_ns, reading.value)
+            if usable:
+                insort(self._speeds, (reading.at_ns, reading.value))
+        del self._speeds[:-_SPEEDS]
 
     def tick(self, at_ns: int, unobserved_ns: int, results: ports.HistoryRows) -> bool:
         """Take the partition's clock; return whether any state changed.
@@ -169,6 +178,9 @@ class AssetPipeline:
 
     def _assess(self, group: ChannelGroup, windows: Sequence[GroupWindow], results: ports.HistoryRows) -> None:
         for window in windows:
+            if window.version != IN_TIME:
+                results.corrections.append(self._correction(group, window))
+                continue
             assessment = self._assessment(group, window)
             raised = self._conditions.update(assessment)
             results.assessments.append(assessment)
@@ -176,9 +188,7 @@ class AssetPipeline:
             results.waveforms.extend(group.waveforms(self._config.asset_id, window, raised))
 
     def _assessment(self, group: ChannelGroup, window: GroupWindow) -> r.Assessment:
-        speed_rpm = window.speed_rpm
-        if speed_rpm is None and 0 <= window.end_ns - self._speed[0] <= _SPEED_AGE_NS:
-            speed_rpm = self._speed[1]
+        speed_rpm = self._speed_rpm(window)
         judged = group.judge(window, speed_rpm, self._conditions.suspected)
         zones = [channel.zone for channel in judged.channels if channel.zone is not None]
         config = self._config
@@ -204,6 +214,25 @@ class AssetPipeline:
             code_hash=self._code.code_hash,
         )
 
+    def _correction(self, group: ChannelGroup, window: GroupWindow) -> ports.CorrectedFeatures:
+        return ports.CorrectedFeatures(
+            asset_id=self._config.asset_id,
+            window_start_ns=window.start_ns,
+            window_end_ns=window.end_ns,
+            partial=window.partial,
+            code_version=CODE_VERSION,
+            version=window.version,
+            channels=group.correct(window, self._speed_rpm(window)),
+        )
+
+    def _speed_rpm(self, window: GroupWindow) -> float | None:
+        """Return the speed measured with the window, or the last reading before its end."""
+        if window.speed_rpm is not None:
+            return window.speed_rpm
+        place = bisect_right(self._speeds, window.end_ns, key=lambda speed: speed[0])
+        at_ns, speed_rpm = self._speeds[place - 1] if place else (0, None)
+        return speed_rpm if window.end_ns - at_ns <= _SPEED_AGE_NS else None
+
     def _report_gaps(self, group: ChannelGroup, results: ports.HistoryRows) -> None:
         for hole in group.take_holes():
             results.gaps.append(
@@ -218,10 +247,9 @@ class AssetPipeline:
 
     # --- recovery -----------------------------------------------------------------------------------------------------
 
-    def oldest_offset(self) -> int | None:
-        """Return the oldest offset whose samples an open window still needs."""
-        offsets = [oldest for group in self._groups.values() if (oldest := group.oldest_offset()) is not None]
-        return min(offsets, default=None)
+    def needed_offsets(self) -> set[int]:
+        """Return every offset whose samples a window still needs."""
+        return {offset for group in self._groups.values() for offset in group.needed_offsets()}
 
     def refill(self, offset: int, block: r.AcquisitionBlock) -> None:
         """Put the samples of `block` back where the open windows need them."""

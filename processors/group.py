@@ -4,6 +4,7 @@ The group keeps its windows, demodulation bands and scorers. Arrays stay two-dim
 channel's bits don't depend on its neighbours.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -18,18 +19,20 @@ from contracts import records as r
 from contracts.assets import AssetConfiguration
 from contracts.features import FEATURE_INDEX
 from contracts.units import factor_to_canonical
+from processors.bands import BandChoices, BandState, Choice
 from processors.bearings import bearing_at
 from processors.chosen_features import ChosenFeatures
 from processors.configured import load_models, point_of
+from processors.cutting import IN_TIME, Window
 from processors.families import LineFamily
-from processors.features import FeatureEngine
+from processors.features import FeatureBlock, FeatureEngine
 from processors.machine_diagnosis import Machine
 from processors.own_features import FeatureCode
 from processors.regime import STOPPED, regime_of
 from processors.reorder import Hole, Samples
 from processors.scoring import AssetScoring
 from processors.severity import grade
-from processors.window import SampleWindows, Window, WindowState
+from processors.window import SampleWindows, WindowState
 
 #: One waveform of a channel is kept every so many windows, and whenever a condition is raised.
 WAVEFORM_WINDOWS: Final = 60
@@ -42,16 +45,17 @@ class GroupState(msgspec.Struct, array_like=True):
 
     channels: list[tuple[str, str, str]]
     windows: WindowState
-    bands_hz: list[list[float]] | None
-    band_age: int
-    regime: str
+    bands: BandState
     count: int
     scoring: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class GroupWindow:
-    """One window in canonical units; ``number`` counts the group's windows."""
+    """One window in canonical units; ``number`` counts the group's windows in time.
+
+    One whose ``version`` isn't ``IN_TIME`` was completed by late blocks: it has features, but is judged no more.
+    """
 
     start_ns: int
     end_ns: int
@@ -60,6 +64,8 @@ class GroupWindow:
     load_ratio: float | None
     partial: bool
     number: int
+    epoch_ns: int = 0
+    version: int = IN_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +108,6 @@ class ChannelGroup:
         self.channels = tuple(channels)
         self.channel_ids = tuple(channel.channel_id for channel in channels)
         self.name = "+".join(self.channel_ids)
-        self.closed_by_tick = False
         self._config = config
         self._points = [point_of(config, channel) for channel in channels]
         self._geometries = [bearing_at(point, config.drive_train) for point in self._points]
@@ -113,10 +118,7 @@ class ChannelGroup:
         )  # a column, so that it scales rows
         self._windows = windows
         self._engines: dict[int, FeatureEngine] = {}
-        self._band_windows = max(1, round(config.window.band_interval_s / config.window.hop_s))
-        self._bands_hz: NDArray[np.float64] | None = None
-        self._band_age = 0
-        self._regime = ""
+        self._bands = BandChoices()
         self._count = 0
         self._machine = Machine(
             self._points, self.channel_ids, windows.sampling_rate_hz, config.rules, config.drive_train
@@ -139,8 +141,7 @@ class ChannelGroup:
         channels = [r.BlockChannel(channel_id=i, quantity=q, unit=u) for i, q, u in state.channels]
         windows = SampleWindows.resume(config.window, len(channels), state.windows)
         group = cls(config, channels, windows, models, code, state.scoring)
-        group._bands_hz = None if state.bands_hz is None else np.array(state.bands_hz, dtype=np.float64)
-        group._band_age, group._regime, group._count = state.band_age, state.regime, state.count
+        group._bands, group._count = BandChoices.resume(state.bands), state.count
         return group
 
     def snapshot(self) -> GroupState:
@@ -148,9 +149,7 @@ class ChannelGroup:
         return GroupState(
             [(c.channel_id, c.quantity, c.unit) for c in self.channels],
             self._windows.snapshot(),
-            None if self._bands_hz is None else self._bands_hz.tolist(),
-            self._band_age,
-            self._regime,
+            self._bands.snapshot(),
             self._count,
             self._scoring.snapshot(),
         )
@@ -165,6 +164,11 @@ class ChannelGroup:
         return self._windows.sampling_rate_hz
 
     @property
+    def closed_by_tick(self) -> bool:
+        """Whether the last tick has closed or given up anything."""
+        return self._windows.changed_by_tick
+
+    @property
     def idle_since_ns(self) -> int | None:
         """The first tick after the newest block."""
         return self._windows.idle_since_ns
@@ -177,10 +181,7 @@ class ChannelGroup:
 
     def tick(self, at_ns: int, unobserved_ns: int) -> list[GroupWindow]:
         """Take the partition's clock; return the windows it closes."""
-        open_before = self._windows.oldest_offset()
-        windows = self._scaled(self._windows.tick(at_ns, unobserved_ns))
-        self.closed_by_tick = self._windows.oldest_offset() != open_before
-        return windows
+        return self._scaled(self._windows.tick(at_ns, unobserved_ns))
 
     def close(self) -> list[GroupWindow]:
         """End the run; return what is left as a partial window."""
@@ -193,7 +194,7 @@ class ChannelGroup:
     def _scaled(self, windows: Iterable[Window]) -> list[GroupWindow]:
         scaled = []
         for window in windows:
-            self._count += 1
+            self._count += window.version == IN_TIME
             scaled.append(
                 GroupWindow(
                     window.start_ns,
@@ -203,6 +204,8 @@ class ChannelGroup:
                     window.load_ratio,
                     window.partial,
                     self._count,
+                    window.epoch_ns,
+                    window.version,
                 )
             )
         return scaled
@@ -221,10 +224,7 @@ class ChannelGroup:
         suspected : callable
             Tells of a point id whether a fault is suspected there: learning then stands still.
         """
-        regime = regime_of(speed_rpm, window.load_ratio, self._config.drive_train.nominal_speed_rpm)
-        bands_hz = self._bands(window, regime)
-        engine = self._engine(window.samples_g.shape[1])
-        block = self._chosen.applied(engine.compute(window.samples_g, speed_rpm, bands_hz))
+        regime, block = self._features(window, speed_rpm)
         healthy = self._scoring.healthy(regime)
         verdict = self._machine.judge(window.samples_g, block, speed_rpm, healthy, suspected)
         steady = not window.partial and regime != STOPPED
@@ -247,6 +247,25 @@ class ChannelGroup:
             for row in range(len(self.channels))
         )
         return Judgement(regime, channels, verdict.diagnoses)
+
+    def correct(self, window: GroupWindow, speed_rpm: float | None) -> tuple[r.ChannelAssessment, ...]:
+        """Return features and zones of a window that late blocks have completed; nothing is learnt from it."""
+        _, block = self._features(window, speed_rpm)
+        return tuple(
+            self._assessed(row, block.values[row], block.families[row], (), (), self._own(row, window, speed_rpm))
+            for row in range(len(self.channels))
+        )
+
+    def _features(self, window: GroupWindow, speed_rpm: float | None) -> tuple[str, FeatureBlock]:
+        regime = regime_of(speed_rpm, window.load_ratio, self._config.drive_train.nominal_speed_rpm)
+        wanted = Choice(window.start_ns, window.epoch_ns, regime, window.partial, [])
+        choose = functools.partial(self._chosen.choose_bands, window.samples_g, self.sampling_rate_hz)
+        if window.version == IN_TIME:
+            bands_hz = self._bands.in_time(wanted, choose, self._windows.oldest_epoch_ns)
+        else:
+            bands_hz = self._bands.late(wanted, choose)
+        block = self._engine(window.samples_g.shape[1]).compute(window.samples_g, speed_rpm, bands_hz)
+        return regime, self._chosen.applied(block)
 
     def _assessed(
         self,
@@ -286,14 +305,6 @@ class ChannelGroup:
         samples_g, rate_hz = window.samples_g[row], self.sampling_rate_hz
         return self._code.values(self._chosen.own[row], self.channel_ids[row], samples_g, rate_hz, speed_rpm)
 
-    def _bands(self, window: GroupWindow, regime: str) -> NDArray[np.float64]:
-        if self._bands_hz is None or regime != self._regime or self._band_age >= self._band_windows:
-            self._bands_hz = self._chosen.choose_bands(window.samples_g, self.sampling_rate_hz)
-            self._band_age = 0
-        self._band_age += 1
-        self._regime = regime
-        return self._bands_hz
-
     def _engine(self, n_samples: int) -> FeatureEngine:
         engine = self._engines.get(n_samples)
         if engine is None:
@@ -324,9 +335,9 @@ class ChannelGroup:
 
     # --- recovery -----------------------------------------------------------------------------------------------------
 
-    def oldest_offset(self) -> int | None:
-        """Return the oldest offset whose samples are still needed."""
-        return self._windows.oldest_offset()
+    def needed_offsets(self) -> set[int]:
+        """Return every offset whose samples are still needed."""
+        return self._windows.needed_offsets()
 
     def refill(self, offset: int, block: r.AcquisitionBlock) -> None:
         """Put back the samples of `block`."""

@@ -61,6 +61,7 @@ class PartitionPipeline:
                 self._state = msgspec.msgpack.decode(state, type=_PartitionState)
             else:
                 self._assets[asset_id] = AssetPipeline.resume(state, models, code)
+        self._needed = {offset for asset in self._assets.values() for offset in asset.needed_offsets()}
 
     def process(self, offset: int, key: bytes | None, record: r.Record) -> None:
         """Take the record at `offset`; up to the applied offset it only fills the open windows.
@@ -96,6 +97,8 @@ class PartitionPipeline:
         make a recomputation differ.
         """
         known = offset <= self.applied_offset
+        if known and offset not in self._needed:
+            return None
         try:
             self.process(offset, key, codec.decode(value))
         except BadRecord as error:
@@ -158,7 +161,7 @@ class PartitionPipeline:
         return ports.Checkpoint(self.applied_offset, self._resume_offset(self._assets.values()), states)
 
     def _resume_offset(self, assets: Iterable[AssetPipeline]) -> int:
-        needed = [oldest for asset in assets if (oldest := asset.oldest_offset()) is not None]
+        needed = (offset for asset in assets for offset in asset.needed_offsets())
         return min(needed, default=self.applied_offset + 1)
 
 

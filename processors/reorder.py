@@ -1,4 +1,4 @@
-"""Blocks in the order of event time: duplicates dropped, gaps declared, late blocks counted.
+"""Blocks in the order of event time: duplicates dropped, gaps declared, late blocks set aside and counted.
 
 Contiguous blocks pass at once. A block that leaves a gap is held until what is missing has come, or until the
 out-of-order tolerance says that it won't: then the run breaks, and a new one begins after the hole.
@@ -16,12 +16,14 @@ Samples = NDArray[np.float32]
 
 #: A block may start this share of its length beside the expected time and still follow on (the device's clock drifts).
 _JITTER: Final = 0.25
-#: Ranges of lost sequence numbers that are remembered, to tell late blocks from duplicates.
+#: Ranges of lost sequence numbers that are remembered for a boot, to tell late blocks from duplicates.
 _MISSING_RANGES: Final = 32
+#: Former boots whose sequence numbers are remembered, for the same reason.
+_FORMER_BOOTS: Final = 4
 
 
 class Part(msgspec.Struct, array_like=True):
-    """One block's place in the log and in time."""
+    """One block's place in the log and in time; ``boot_id`` names the device too."""
 
     offset: int
     start_ns: int
@@ -34,19 +36,53 @@ class Part(msgspec.Struct, array_like=True):
 
 @dataclass(slots=True)
 class Buffered:
-    """A block with its samples (channels × samples); none until a recovery has put them back."""
+    """A block with its samples (channels × samples); none until a recovery has put them back.
+
+    ``after`` says why there is a hole before it (``lost``, ``restart``, ``idle``); none where it follows on.
+    """
 
     part: Part
     samples: Samples | None
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Hole:
-    """A span without samples, and why: ``lost``, ``restart``, ``idle``, ``late`` or ``retention``."""
+    """A span without samples, and why: ``lost``, ``restart``, ``idle`` or ``retention``.
+
+    ``late`` and ``too_late`` name spans whose samples came after the out-of-order tolerance, and after the lateness.
+    """
 
     from_ns: int
     to_ns: int
     cause: str
+
+
+class Boot(msgspec.Struct, array_like=True):
+    """Which sequence numbers of one boot of a device have been taken."""
+
+    boot_id: str
+    last_sequence: int = -1
+    missing: list[tuple[int, int]] = []
+
+    def knows(self, sequence: int) -> bool:
+        """Return whether `sequence` has been taken."""
+        lost = any(first <= sequence <= last for first, last in self.missing)
+        return sequence <= self.last_sequence and not lost
+
+    def take(self, sequence: int) -> None:
+        """Note `sequence` as taken, and what it leaves out as missing."""
+        if sequence > self.last_sequence:
+            if sequence > self.last_sequence + 1:
+                self.missing = [*self.missing[1 - _MISSING_RANGES :], (self.last_sequence + 1, sequence - 1)]
+            self.last_sequence = sequence
+            return
+        left = []
+        for first, last in self.missing:
+            inside = first <= sequence <= last
+            pieces = [(first, sequence - 1), (sequence + 1, last)] if inside else [(first, last)]
+            left += [(low, high) for low, high in pieces if low <= high]
+        self.missing = left[-_MISSING_RANGES:]
 
 
 class ReorderState(msgspec.Struct, array_like=True):
@@ -58,13 +94,15 @@ class ReorderState(msgspec.Struct, array_like=True):
     running: bool
     missing: list[tuple[int, int]]
     held: list[Part]
+    former: list[Boot]
 
 
 @dataclass(slots=True)
 class Reorder:
     """Put the blocks of one channel group in order.
 
-    ``push``, ``tick`` and ``stop`` yield blocks in order, and ``None`` where the run of contiguous samples breaks.
+    ``push``, ``tick``, ``stop`` and ``end`` yield blocks in order, and ``None`` where the run of contiguous samples
+    breaks. What is older than the newest block that has passed is left in ``late``.
 
     Parameters
     ----------
@@ -76,38 +114,40 @@ class Reorder:
 
     sampling_rate_hz: float
     tolerance_s: float
-    boot_id: str = ""
-    last_sequence: int = -1
+    boot: Boot = field(default_factory=lambda: Boot(""))
     end_ns: int = 0
     running: bool = False
     duplicates: int = 0
     holes: list[Hole] = field(default_factory=list)
     held: list[Buffered] = field(default_factory=list)
-    _missing: list[tuple[int, int]] = field(default_factory=list)
+    late: list[Buffered] = field(default_factory=list)
+    _former: list[Boot] = field(default_factory=list)
 
     def push(self, new: Buffered) -> Iterator[Buffered | None]:
         """Take a block; yield what can go on."""
         part = new.part
-        if part.boot_id != self.boot_id:
-            yield from self._restart(new)
-        elif self.is_known(part):
+        boot = self._boot_of(part)
+        if self.is_known(part):
             self.duplicates += 1
-        elif part.start_ns < self.end_ns - self._slack_ns(part):
-            self.holes.append(Hole(part.start_ns, self.end_of(part), "late"))
-        elif self._follows(part) or not self.running:
-            yield self._append(new, "idle")
+        elif part.start_ns < self.end_ns - slack_ns(part, self.sampling_rate_hz):
+            if boot is None:  # the device has started again with its clock set back
+                yield from self._give_up_all()
+                yield from self._append(new)
+            else:
+                boot.take(part.sequence)
+                self.late.append(new)
+        elif self._passes(part):
+            yield from self._append(new)
             yield from self._drain()
         else:
-            self.held.append(new)
-            self.held.sort(key=lambda buffered: buffered.part.start_ns)
-            newest_ns = self.end_of(self.held[-1].part)
-            if newest_ns - self.end_ns > self.tolerance_s * 1e9:
+            self._hold(new)
+            while self.held and self._waited_ns() > self.tolerance_s * 1e9:
                 yield from self._give_up()
 
     def tick(self, idle_s: float) -> Iterator[Buffered | None]:
         """Give up on what hasn't come while the device was silent for `idle_s`."""
-        while self.held and idle_s >= self.tolerance_s:
-            yield from self._give_up()
+        if idle_s >= self.tolerance_s:
+            yield from self._give_up_all()
 
     def stop(self) -> Iterator[None]:
         """End the run: whatever comes next begins a new one."""
@@ -115,69 +155,110 @@ class Reorder:
             self.running = False
             yield None
 
+    def end(self) -> Iterator[Buffered | None]:
+        """Give up on everything that is missing, and end the run."""
+        yield from self._give_up_all()
+        yield from self.stop()
+
     def note(self, part: Part) -> None:
         """Take a block that stands alone (a burst)."""
-        self.boot_id, self.last_sequence, self.end_ns = part.boot_id, part.sequence, self.end_of(part)
+        self._enter(part)
+        self.boot.take(part.sequence)
+        self.end_ns = max(self.end_ns, self.end_of(part))
 
     def is_known(self, part: Part) -> bool:
         """Return whether a block with this sequence number of this boot has been taken before."""
-        if part.boot_id != self.boot_id:
-            return False
-        if any(part.sequence == held.part.sequence for held in self.held):
+        if any(part.sequence == h.part.sequence and part.boot_id == h.part.boot_id for h in self.held):
             return True
-        lost = any(first <= part.sequence <= last for first, last in self._missing)
-        return part.sequence <= self.last_sequence and not lost
+        boot = self._boot_of(part)
+        return boot is not None and boot.knows(part.sequence)
 
     def end_of(self, part: Part) -> int:
         """Return the time after the block's last sample, UTC ns."""
         return part.start_ns + round(part.n_samples * 1e9 / self.sampling_rate_hz)
 
-    def _restart(self, new: Buffered) -> Iterator[Buffered | None]:
-        """Begin anew: another boot of the device, whose blocks can't fill a gap of the last one."""
-        while self.held:
-            yield from self._give_up()
-        yield from self.stop()
-        self.boot_id, self.last_sequence = new.part.boot_id, -1
-        self._missing.clear()
-        yield self._append(new, "restart")
+    # --- what passes --------------------------------------------------------------------------------------------------
+
+    def _passes(self, part: Part) -> bool:
+        """Return whether nothing can be missing before `part`, by its time or by its sequence number."""
+        if not self.end_ns:
+            return part.sequence == 0
+        in_sequence = part.boot_id == self.boot.boot_id and part.sequence == self.boot.last_sequence + 1
+        return in_sequence or abs(part.start_ns - self.end_ns) <= slack_ns(part, self.sampling_rate_hz)
+
+    def _hold(self, new: Buffered) -> None:
+        self.held.append(new)
+        self.held.sort(key=lambda buffered: buffered.part.start_ns)
+
+    def _waited_ns(self) -> int:
+        """Return how far the newest held block is ahead of what is missing."""
+        newest_ns = self.end_of(self.held[-1].part)
+        return newest_ns - (self.end_ns or self.held[0].part.start_ns)
 
     def _give_up(self) -> Iterator[Buffered | None]:
         """Give up on what is missing before the oldest held block, and go on there."""
-        oldest = self.held.pop(0)
-        yield from self.stop()
-        yield self._append(oldest, "lost")
+        yield from self._append(self.held.pop(0))
         yield from self._drain()
 
-    def _drain(self) -> Iterator[Buffered]:
-        while self.held and self._follows(self.held[0].part):
-            yield self._append(self.held.pop(0), "lost")
+    def _give_up_all(self) -> Iterator[Buffered | None]:
+        while self.held:
+            yield from self._give_up()
 
-    def _append(self, new: Buffered, cause: str) -> Buffered:
-        """Take a block as the newest; one that doesn't follow on leaves a hole before it."""
+    def _drain(self) -> Iterator[Buffered | None]:
+        while self.held and self._passes(self.held[0].part):
+            yield from self._append(self.held.pop(0))
+
+    def _append(self, new: Buffered) -> Iterator[Buffered | None]:
+        """Take a block as the newest; one that doesn't follow on breaks the run and leaves a hole before it."""
         part = new.part
-        if self.end_ns and part.start_ns > self.end_ns + self._slack_ns(part):
-            self.holes.append(Hole(self.end_ns, part.start_ns, cause))
-        if part.sequence > self.last_sequence + 1 and self.last_sequence >= 0:
-            self._missing = [*self._missing[1 - _MISSING_RANGES :], (self.last_sequence + 1, part.sequence - 1)]
-        self.last_sequence = max(self.last_sequence, part.sequence)
+        slack = slack_ns(part, self.sampling_rate_hz)
+        restarted = bool(self.end_ns) and part.boot_id != self.boot.boot_id
+        if self.end_ns and (restarted or abs(part.start_ns - self.end_ns) > slack):
+            yield from self.stop()
+            paused = part.sequence == self.boot.last_sequence + 1
+            new.after = "restart" if restarted else "idle" if paused else "lost"
+            if part.start_ns > self.end_ns + slack:
+                self.holes.append(Hole(self.end_ns, part.start_ns, new.after))
+        self._enter(part)
+        self.boot.take(part.sequence)
         self.end_ns = self.end_of(part)
         self.running = True
-        return new
+        yield new
 
-    def _slack_ns(self, part: Part) -> float:
-        return _JITTER * part.n_samples * 1e9 / self.sampling_rate_hz
+    # --- boots --------------------------------------------------------------------------------------------------------
 
-    def _follows(self, part: Part) -> bool:
-        return abs(part.start_ns - self.end_ns) <= self._slack_ns(part)
+    def _boot_of(self, part: Part) -> Boot | None:
+        return next((boot for boot in (self.boot, *self._former) if boot.boot_id == part.boot_id), None)
+
+    def _enter(self, part: Part) -> None:
+        """Make the block's boot the current one."""
+        if part.boot_id == self.boot.boot_id:
+            return
+        boot = self._boot_of(part)
+        if boot is None:  # of the very first boot nothing is known from before its first block
+            boot = Boot(part.boot_id, -1 if self.end_ns else part.sequence - 1)
+        former = [*self._former, self.boot] if self.end_ns else []
+        self._former = [one for one in former if one is not boot][-_FORMER_BOOTS:]
+        self.boot = boot
+
+    # --- recovery -----------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> ReorderState:
         """Return the state without samples."""
         held = [buffered.part for buffered in self.held]
-        return ReorderState(self.boot_id, self.last_sequence, self.end_ns, self.running, list(self._missing), held)
+        boot = self.boot
+        return ReorderState(
+            boot.boot_id, boot.last_sequence, self.end_ns, self.running, list(boot.missing), held, list(self._former)
+        )
 
     def resume(self, state: ReorderState) -> None:
         """Go on from `state`; the held blocks' samples are still to be put back."""
-        self.boot_id, self.last_sequence = state.boot_id, state.last_sequence
+        self.boot = Boot(state.boot_id, state.last_sequence, list(state.missing))
         self.end_ns, self.running = state.end_ns, state.running
-        self._missing = list(state.missing)
         self.held = [Buffered(part, None) for part in state.held]
+        self._former = list(state.former)
+
+
+def slack_ns(part: Part, sampling_rate_hz: float) -> float:
+    """Return how far a block may start beside the expected time and still follow on, ns."""
+    return _JITTER * part.n_samples * 1e9 / sampling_rate_hz

@@ -1,7 +1,8 @@
 """Analysis windows by sample count and event time.
 
-A ``SampleWindows`` cuts the contiguous runs of one channel group into windows of a fixed number of samples. Contiguous
-samples close a window at once; only across a gap does ``Reorder`` wait for what may still come.
+A ``SampleWindows`` cuts the contiguous runs of one channel group into windows of a fixed number of samples, on a grid
+in event time that a lost block doesn't shift. Contiguous samples close a window at once; only across a gap does
+``Reorder`` wait for what may still come. What comes later still completes windows in ``LateWindows``.
 
 Invariants: the windows are a function of the records on the log alone, whatever process reads them; a snapshot holds
 no samples but the offsets they lie at, and ``refill`` puts them back.
@@ -9,31 +10,15 @@ no samples but the offsets they lie at, and ``refill`` puts them back.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final
 
 import msgspec
-import numpy as np
 
 from contracts.assets import WindowSettings
 from contracts.errors import BadRecord, Reason
 from contracts.records import Acquisition, AcquisitionBlock
+from processors.cutting import FEWEST_SAMPLES, Cutter, Grid, Window
+from processors.late import LateState, LateWindows, Pending, refill
 from processors.reorder import Buffered, Hole, Part, Reorder, ReorderState, Samples
-
-#: A window cut short is kept in quarters of the full length.
-_PARTIAL_STEPS: Final = 4
-_FEWEST_SAMPLES: Final = 16
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """One analysis window; ``samples`` (channels × samples) is valid until the next window is taken."""
-
-    start_ns: int
-    end_ns: int
-    samples: Samples
-    speed_rpm: float | None
-    load_ratio: float | None
-    partial: bool
 
 
 class WindowState(msgspec.Struct, array_like=True):
@@ -44,6 +29,9 @@ class WindowState(msgspec.Struct, array_like=True):
     head: int
     idle_since_ns: int | None
     order: ReorderState
+    anchor_ns: int
+    index: int
+    late: LateState
 
 
 @dataclass(slots=True)
@@ -69,27 +57,34 @@ class SampleWindows:
     n_channels: int
     sampling_rate_hz: float
     idle_since_ns: int | None = None
+    #: Whether the last tick has closed or given up anything.
+    changed_by_tick: bool = False
     _parts: list[Buffered] = field(default_factory=list)
     _head: int = 0
+    _in_run: bool = False
+    _grid: Grid = field(init=False)
+    _index: int = 0
     _order: Reorder = field(init=False)
+    _late: LateWindows = field(init=False)
+    _cutter: Cutter = field(init=False)
     _window: Samples = field(init=False)
-    _n_window: int = field(init=False)
-    _n_hop: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self._n_window = round(self.settings.length_s * self.sampling_rate_hz)
-        self._n_hop = max(1, round(self.settings.hop_s * self.sampling_rate_hz))
-        if self._n_window < _FEWEST_SAMPLES:
+        n_window = round(self.settings.length_s * self.sampling_rate_hz)
+        if n_window < FEWEST_SAMPLES:
             raise BadRecord(
                 Reason.BAD_SAMPLING_RATE,
-                f"{self.sampling_rate_hz} Hz gives {self._n_window} samples in {self.settings.length_s} s,"
-                f" at least {_FEWEST_SAMPLES}",
+                f"{self.sampling_rate_hz} Hz gives {n_window} samples in {self.settings.length_s} s,"
+                f" at least {FEWEST_SAMPLES}",
             )
-        self._window = np.empty((self.n_channels, self._n_window), dtype=np.float32)
+        self._cutter = Cutter(self.n_channels, n_window, self.sampling_rate_hz)
+        self._window = self._cutter.empty(n_window)
         self._order = Reorder(self.sampling_rate_hz, self.settings.out_of_order_tolerance_s)
+        self._late = LateWindows(self._cutter, self.settings.lateness_s)
+        self._begin_grid(0)
 
     def push(self, offset: int, block: AcquisitionBlock, samples: Samples) -> Iterator[Window]:
-        """Take a block; yield every window that is complete now.
+        """Take a block; yield every window that is complete now, those that it completes late among them.
 
         Parameters
         ----------
@@ -106,14 +101,15 @@ class SampleWindows:
             block.start_ns,
             block.n_samples,
             block.sequence,
-            block.boot_id,
+            f"{block.device_id}/{block.boot_id}",
             block.speed_rpm,
             block.load_ratio,
         )
         if block.acquisition is Acquisition.BURST:
             yield from self._burst(part, samples)
-        else:
-            yield from self._take(self._order.push(Buffered(part, samples)))
+            return
+        yield from self._take(self._order.push(Buffered(part, samples)))
+        yield from self._take_late()
 
     def tick(self, at_ns: int, unobserved_ns: int = 0) -> Iterator[Window]:
         """Take the partition's clock; close what has waited longer than ``idle_close_s``.
@@ -122,18 +118,33 @@ class SampleWindows:
         """
         self.idle_since_ns = at_ns if self.idle_since_ns is None else self.idle_since_ns + unobserved_ns
         idle_s = (at_ns - self.idle_since_ns) / 1e9
+        before = self._standing()
         yield from self._take(self._order.tick(idle_s))
         if idle_s >= self.settings.idle_close_s:
-            yield from self.close()
+            yield from self._take(self._order.stop())
+        if idle_s >= self.settings.lateness_s:
+            yield from self._late.finish()
+            if not self._in_run:
+                self._parts.clear()
+        self.changed_by_tick = self._standing() != before
+
+    def _standing(self) -> tuple[bool, int, int, int]:
+        return self._in_run, len(self._parts), len(self._order.held), len(self._late.pending)
 
     def close(self) -> Iterator[Window]:
         """End the contiguous run: yield what is left as a partial window, in quarters of the full length."""
-        yield from self._take(self._order.stop())
+        yield from self._take(self._order.end())
+        yield from self._late.finish()
 
     def take_holes(self) -> list[Hole]:
         """Return the holes found since the last call."""
         holes, self._order.holes = self._order.holes, []
         return holes
+
+    @property
+    def oldest_epoch_ns(self) -> int | None:
+        """The epoch of the oldest window that late blocks may still complete."""
+        return self._late.oldest_epoch_ns
 
     # --- cutting ------------------------------------------------------------------------------------------------------
 
@@ -143,85 +154,132 @@ class SampleWindows:
             self._order.duplicates += 1
             return
         self._order.note(part)
-        yield Window(part.start_ns, self._order.end_ns, samples, part.speed_rpm, part.load_ratio, partial=False)
+        if not self._grid.laid or self._index >= self._grid.epoch_windows:
+            self._begin_grid(part.start_ns)
+        self._index += 1
+        yield self._cutter.whole(part, samples, epoch_ns=self._grid.anchor_ns)
 
     def _take(self, blocks: Iterable[Buffered | None]) -> Iterator[Window]:
         for block in blocks:
             if block is None:
                 yield from self._end_run()
                 continue
+            if not self._in_run:
+                yield from self._begin_run(block)
+            yield from self._late.offer(block)
             self._parts.append(block)
-            while self._available() >= self._n_window:
-                yield self._cut(self._n_window, partial=False)
-                self._advance(self._n_hop)
+            self._seek()
+            while self._available() >= self._cutter.n_window:
+                yield self._cutter.cut(self._parts, self._head, self._window, epoch_ns=self._epoch_ns())
+                self._index += 1
+                self._seek()
+            yield from self._late.expire(self._order.end_ns)
+
+    def _take_late(self) -> Iterator[Window]:
+        """Put late blocks where windows wait for them; record each, for it was missing when its time had come."""
+        late, self._order.late = self._order.late, []
+        for block in late:
+            needed = self._late.add(block)
+            span = block.part.start_ns, self._cutter.end_of(block.part)
+            self._order.holes.append(Hole(*span, "late" if needed else "too_late"))
+            if needed:
+                yield from self._late.complete_with(block)
+
+    def _begin_run(self, block: Buffered) -> Iterator[Window]:
+        """Lay the grid for a new run: a loss leaves the old one in force, a pause or a restart begins another.
+
+        Windows of the old grid that the hole has spoilt wait for what is missing, unless nothing is.
+        """
+        self._in_run = True
+        part, old = block.part, self._parts
+        self._parts, self._head = [], 0
+        first_ns = part.start_ns - self._cutter.duration_ns(0.5)
+        grid = self._grid
+        if not grid.laid or block.after == "idle":
+            self._begin_grid(part.start_ns)
+            return
+        clock_went_back = bool(old) and part.start_ns < old[-1].part.start_ns
+        next_index = grid.first_from(first_ns)
+        earliest = max(self._index, grid.first_from(part.start_ns - self.settings.lateness_s * 1e9))
+        if block.after == "restart" or earliest > self._index:
+            self._begin_grid(part.start_ns)
+        else:
+            self._index = next_index
+        if clock_went_back:
+            yield from self._late.finish()
+        if old:
+            boot_id = old[-1].part.boot_id
+            spoilt = [Pending(grid.at_ns(i), grid.epoch_ns(i), boot_id) for i in range(earliest, next_index)]
+            yield from self._late.open(old, spoilt)
 
     def _end_run(self) -> Iterator[Window]:
-        quarter = max(self._n_window // _PARTIAL_STEPS, _FEWEST_SAMPLES)
-        n_samples = min(self._available(), self._n_window) // quarter * quarter
+        """Cut what is left short; the blocks stay until the next run tells whether anything is missing."""
+        self._in_run = False
+        n_samples = self._cutter.partial_length(self._available())
         if n_samples:
-            yield self._cut(n_samples, partial=True)
-        self._parts.clear()
-        self._head = 0
+            out = self._cutter.empty(n_samples)
+            window = self._cutter.cut(self._parts, self._head, out, epoch_ns=self._epoch_ns())
+            self._late.note_partial(self._order.end_ns, self._grid.at_ns(self._index))
+            yield window
+
+    def _begin_grid(self, anchor_ns: int) -> None:
+        epoch_windows = max(1, round(self.settings.band_interval_s / self.settings.hop_s))
+        self._grid = Grid(anchor_ns, self.settings.hop_s, epoch_windows)
+        self._index = 0
+
+    def _epoch_ns(self) -> int:
+        return self._grid.epoch_ns(self._index)
 
     def _available(self) -> int:
         return sum(buffered.part.n_samples for buffered in self._parts) - self._head
 
-    def _cut(self, n_samples: int, *, partial: bool) -> Window:
-        """Copy the oldest `n_samples` into the window buffer (a partial window gets one of its own)."""
-        out = np.empty((self.n_channels, n_samples), dtype=np.float32) if partial else self._window
-        at, skip = 0, self._head
-        speed, load = _Mean(), _Mean()
-        for buffered in self._parts:
-            part = buffered.part
-            take = min(part.n_samples - skip, n_samples - at)
-            if buffered.samples is not None:
-                out[:, at : at + take] = buffered.samples[:, skip : skip + take]
-            speed.add(part.speed_rpm, take)
-            load.add(part.load_ratio, take)
-            at, skip = at + take, 0
-            if at == n_samples:
-                break
-        start_ns = self._parts[0].part.start_ns + self._duration_ns(self._head)
-        return Window(start_ns, start_ns + self._duration_ns(n_samples), out, speed.value(), load.value(), partial)
-
-    def _advance(self, n_samples: int) -> None:
-        self._head += n_samples
-        while self._parts and self._head >= self._parts[0].part.n_samples:
-            self._head -= self._parts.pop(0).part.n_samples
-
-    def _duration_ns(self, n_samples: int) -> int:
-        return round(n_samples * 1e9 / self.sampling_rate_hz)
+    def _seek(self) -> None:
+        """Go to the next window's first sample; the run's last block stays, for the next may begin beside its time."""
+        place, head = self._cutter.find(self._parts, self._grid.at_ns(self._index))
+        if head < 0 and place:
+            place, head = place - 1, self._parts[place - 1].part.n_samples
+        del self._parts[:place]
+        self._head = max(head, 0)
 
     # --- recovery -----------------------------------------------------------------------------------------------------
 
-    def oldest_offset(self) -> int | None:
-        """Return the oldest offset whose samples are still needed."""
-        return min((buffered.part.offset for buffered in self._waiting()), default=None)
+    def needed_offsets(self) -> set[int]:
+        """Return every offset whose samples are still needed."""
+        return {buffered.part.offset for buffered in self._waiting()}
 
     def refill(self, offset: int, samples: Samples) -> None:
         """Put back the samples that lie at `offset`, if they are needed."""
-        for buffered in self._waiting():
-            if buffered.part.offset == offset:
-                buffered.samples = samples
+        refill(self._waiting(), offset, samples)
 
     def end_refill(self) -> None:
         """Drop what the log no longer holds, so that no window is cut from samples that never came back."""
-        waiting = self._waiting()
+        if any(buffered.samples is None for buffered in self._late.kept):
+            self._late.forget()
+        waiting = [*self._parts, *self._order.held]
         if any(buffered.samples is None for buffered in waiting):
             first_ns = min(buffered.part.start_ns for buffered in waiting)
             self._order.holes.append(Hole(first_ns, self._order.end_ns, "retention"))
             self._order.held.clear()
             self._order.running = False
+            self._in_run = False
             self._parts.clear()
             self._head = 0
 
     def _waiting(self) -> list[Buffered]:
-        return [*self._parts, *self._order.held]
+        return [*self._late.kept, *self._parts, *self._order.held]
 
     def snapshot(self) -> WindowState:
         """Return the state without samples."""
-        parts = [buffered.part for buffered in self._parts]
-        return WindowState(self.sampling_rate_hz, parts, self._head, self.idle_since_ns, self._order.snapshot())
+        return WindowState(
+            self.sampling_rate_hz,
+            [buffered.part for buffered in self._parts],
+            self._head,
+            self.idle_since_ns,
+            self._order.snapshot(),
+            self._grid.anchor_ns,
+            self._index,
+            self._late.snapshot(),
+        )
 
     @classmethod
     def resume(cls, settings: WindowSettings, n_channels: int, state: WindowState) -> "SampleWindows":
@@ -229,24 +287,9 @@ class SampleWindows:
         windows = cls(settings, n_channels, state.sampling_rate_hz, state.idle_since_ns)
         windows._parts = [Buffered(part, None) for part in state.parts]
         windows._head = state.head
+        windows._in_run = state.order.running
+        windows._begin_grid(state.anchor_ns)
+        windows._index = state.index
         windows._order.resume(state.order)
+        windows._late.resume(state.late)
         return windows
-
-
-@dataclass(slots=True)
-class _Mean:
-    """A mean weighted by samples; undefined as soon as one part doesn't know its value."""
-
-    total: float = 0.0
-    weight: int = 0
-    known: bool = True
-
-    def add(self, value: float | None, weight: int) -> None:
-        if value is None:
-            self.known = False
-            return
-        self.total += value * weight
-        self.weight += weight
-
-    def value(self) -> float | None:
-        return self.total / self.weight if self.known and self.weight else None

@@ -234,3 +234,4 @@ def _extend(rows: ports.HistoryRows, more: ports.HistoryRows) -> None:
     rows.events += more.events
     rows.waveforms += more.waveforms
     rows.gaps += more.gaps
+    rows.corrections += more.corrections

@@ -140,14 +140,21 @@ class Reader:
         return assessment_row(asset_id, self.assets_by_id[asset_id].site_id)
 
     async def features(
-        self, who: Principal, channel_id: str, names: Sequence[str], from_ns: int, to_ns: int, limit: int
+        self,
+        who: Principal,
+        channel_id: str,
+        names: Sequence[str],
+        from_ns: int,
+        to_ns: int,
+        limit: int,
+        version: int | None = None,
     ) -> list[dict[str, Any]]:
-        self._check("features", channel_id, tuple(names), from_ns, to_ns, limit)
+        self._check("features", channel_id, tuple(names), from_ns, to_ns, limit, version)
         if self._asset_of(who, channel_id) is None or not from_ns <= WINDOW_NS < to_ns:
             return []
         values = {name: {"kurtosis": math.nan, "envelope_low_hz": 2000.0}.get(name, 4000.0) for name in names}
         own = {"band_ratio": 0.25, "tilt_deg": None}
-        return [{"window_start_ns": WINDOW_NS, "own_features": own, **values}]
+        return [{"window_start_ns": WINDOW_NS, "version": 1, "own_features": own, **values}]
 
     async def scores(
         self, who: Principal, channel_id: str, from_ns: int, to_ns: int, limit: int

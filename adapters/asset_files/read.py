@@ -42,6 +42,7 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "hop_s": (0.0, 60.0),
     "out_of_order_tolerance_s": (0.0, 3_600.0),
     "idle_close_s": (0.0, 86_400.0),
+    "lateness_s": (0.0, 3_600.0),
     "band_interval_s": (0.0, 86_400.0),
     "fault_line_db": (0.0, 100.0),
     "fault_harmonics": (1, 20),

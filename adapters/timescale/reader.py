@@ -69,10 +69,18 @@ _CHANNEL_SCORES: Final = """
     ORDER BY model, model_version
 """
 _FEATURES: Final = """
-    SELECT DISTINCT ON (window_start_ns) window_start_ns, window_end_ns, partial, zone, own_features{names}
-    FROM feature WHERE channel_id = %(channel_id)s AND window_start_ns >= %(from_ns)s AND window_start_ns < %(to_ns)s
-        AND {scope}
-    ORDER BY window_start_ns DESC, stored_at DESC LIMIT %(limit)s
+    SELECT DISTINCT ON (window_start_ns) window_start_ns, window_end_ns, version, partial, zone, own_features{names}
+    FROM (
+        SELECT window_start_ns, window_end_ns, 1 AS version, partial, zone, own_features, stored_at{names}
+        FROM feature WHERE channel_id = %(channel_id)s
+            AND window_start_ns >= %(from_ns)s AND window_start_ns < %(to_ns)s AND {scope}
+        UNION ALL
+        SELECT window_start_ns, window_end_ns, version, partial, zone, own_features, stored_at{names}
+        FROM corrected_feature WHERE channel_id = %(channel_id)s
+            AND window_start_ns >= %(from_ns)s AND window_start_ns < %(to_ns)s AND {scope}
+    ) AS versions
+    WHERE %(version)s::integer IS NULL OR version <= %(version)s
+    ORDER BY window_start_ns DESC, stored_at DESC, version DESC LIMIT %(limit)s
 """
 _SCORES: Final = """
     SELECT DISTINCT ON (window_start_ns, model, model_version) window_start_ns, window_end_ns, model,
@@ -148,12 +156,20 @@ class HistoryReader:
         return found
 
     async def features(
-        self, who: Principal, channel_id: str, names: Sequence[str], from_ns: int, to_ns: int, limit: int
+        self,
+        who: Principal,
+        channel_id: str,
+        names: Sequence[str],
+        from_ns: int,
+        to_ns: int,
+        limit: int,
+        version: int | None = None,
     ) -> list[dict[str, Any]]:
         """Return features of windows that start in [`from_ns`, `to_ns`), oldest first, at most `limit` (the newest).
 
-        Keys: window_start_ns, window_end_ns, partial, zone, each of `names`, and ``own_features``, all those of the
-        user's own as {name: value}. Of a window that was computed more than once the newest version counts.
+        Keys: window_start_ns, window_end_ns, version, partial, zone, each of `names`, and ``own_features``, all those
+        of the user's own as {name: value}. Of a window that was computed more than once the newest version counts, or
+        the newest up to `version`.
 
         Raises
         ------
@@ -164,7 +180,8 @@ class HistoryReader:
         if unknown:  # what passes is a column's name, not the caller's text
             raise ValueError(f"no such feature: {', '.join(unknown)}")
         query = _FEATURES.replace("{names}", "".join(f", {name}" for name in names))
-        return (await self._rows(who, query, limit, channel_id=channel_id, from_ns=from_ns, to_ns=to_ns))[::-1]
+        series = {"channel_id": channel_id, "from_ns": from_ns, "to_ns": to_ns, "version": version}
+        return (await self._rows(who, query, limit, **series))[::-1]
 
     async def scores(
         self, who: Principal, channel_id: str, from_ns: int, to_ns: int, limit: int

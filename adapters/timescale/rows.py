@@ -15,7 +15,7 @@ import msgspec
 
 from contracts import records as r
 from contracts.features import FEATURE_NAMES
-from contracts.ports import Gap, HistoryRows, WaveformSnapshot
+from contracts.ports import CorrectedFeatures, Gap, HistoryRows, WaveformSnapshot
 
 Row = tuple[Any, ...]
 #: table → key → values, in canonical form.
@@ -66,6 +66,10 @@ FEATURE: Final = Table(
     | dict.fromkeys(FEATURE_NAMES, "float4"),
     "window_start_ns",
 )
+#: Later versions of feature rows, in a table of their own: what was judged in time stays as it is.
+CORRECTED_FEATURE: Final = Table(
+    "corrected_feature", {**FEATURE.key, "version": "int4"}, FEATURE.values, FEATURE.time_column
+)
 SCORE: Final = Table(
     "score",
     _columns("channel_id text, window_start_ns int8, model text, model_version text, code_version text, asset_id text"),
@@ -91,8 +95,8 @@ MACHINE_EVENT: Final = Table(
 )
 GAP: Final = Table(
     "gap",
-    _columns("asset_id text, channel_group text, from_ns int8, to_ns int8"),
-    _columns("cause text"),
+    _columns("asset_id text, channel_group text, from_ns int8, to_ns int8, cause text"),
+    {},
 )
 CONDITION: Final = Table(
     "condition",
@@ -116,7 +120,7 @@ ALARM_HISTORY: Final = Table(
 #: Columns that say where a row comes from, not what was found.
 _PROVENANCE: Final = frozenset({"code_hash"})
 #: What `HistoryRows` is stored in.
-HISTORY: Final = (ASSESSMENT, FEATURE, SCORE, READING, WAVEFORM, MACHINE_EVENT, GAP, CONDITION)
+HISTORY: Final = (ASSESSMENT, FEATURE, CORRECTED_FEATURE, SCORE, READING, WAVEFORM, MACHINE_EVENT, GAP, CONDITION)
 #: Every table that can be compared, by name.
 TABLES: Final = {table.name: table for table in (*HISTORY, ALARM_HISTORY)}
 
@@ -129,7 +133,8 @@ def flatten(rows: HistoryRows) -> dict[str, list[Row]]:
     assessments = rows.assessments
     return {
         "assessment": [_assessment(a) for a in assessments],
-        "feature": [_feature(a, c) for a in assessments for c in a.channels],
+        "feature": [_of_channel(a, c) for a in assessments for c in a.channels],
+        "corrected_feature": [_of_channel(a, c, a.version) for a in rows.corrections for c in a.channels],
         "score": [_score(a, c, s) for a in assessments for c in a.channels for s in c.scores],
         "reading": [_of(READING, stored.reading, asset_id=stored.asset_id) for stored in rows.readings],
         "waveform": [_of(WAVEFORM, waveform) for waveform in rows.waveforms],
@@ -229,8 +234,8 @@ def _assessment(a: r.Assessment) -> Row:
     return _of(ASSESSMENT, a, channel_ids=[c.channel_id for c in a.channels], diagnoses=as_json(a.diagnoses))
 
 
-def _feature(a: r.Assessment, c: r.ChannelAssessment) -> Row:
-    key = (c.channel_id, a.window_start_ns, a.code_version, a.asset_id)
+def _of_channel(a: r.Assessment | CorrectedFeatures, c: r.ChannelAssessment, *version: int) -> Row:
+    key = (c.channel_id, a.window_start_ns, a.code_version, a.asset_id, *version)
     judged = (c.zone, c.not_graded_because, as_json(c.own_features), as_json(c.not_decided))
     return (*key, c.point_id, a.window_end_ns, a.partial, *judged, *c.features)
 

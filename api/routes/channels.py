@@ -63,6 +63,9 @@ class FeatureRange(Range, frozen=True, kw_only=True, forbid_unknown_fields=True)
     """Some features of a channel over a time."""
 
     names: Names | None = None
+    version: Annotated[int, Meta(ge=1, le=1000, description="the newest up to this one; the newest without")] | None = (
+        None
+    )
 
     def chosen(self) -> tuple[list[str], list[str] | None]:
         """Return what is asked for: names in the catalogue, and own features, ``None`` for all of them.
@@ -85,10 +88,13 @@ async def list_features(call: Call, arguments: FeatureRange) -> FeatureSeries:
     """Answer feature values."""
     names, own = arguments.chosen()
     bounds = arguments.bounds_ns(call.services.clock.now_ns())
-    rows = await call.services.reader.features(call.who, arguments.channel_id, names, *bounds, arguments.limit)
+    rows = await call.services.reader.features(
+        call.who, arguments.channel_id, names, *bounds, arguments.limit, arguments.version
+    )
     windows = [
         FeatureWindow(
             window_start=Instant(row["window_start_ns"]),
+            version=row["version"],
             values={name: finite(row[name]) for name in names},
             own_features={name: value for name, value in row["own_features"].items() if own is None or name in own},
         )

@@ -93,7 +93,8 @@ async def _kept(call: Call, which: OneWaveform) -> WaveformSnapshot:
 
 async def _band_hz(call: Call, kept: WaveformSnapshot) -> tuple[float, float] | None:
     names = ["envelope_low_hz", "envelope_high_hz"]
-    rows = await call.services.reader.features(call.who, kept.channel_id, names, kept.start_ns, kept.start_ns + 1, 1)
+    span_ns = kept.start_ns, kept.start_ns + 1
+    rows = await call.services.reader.features(call.who, kept.channel_id, names, *span_ns, limit=1, version=1)
     low_hz, high_hz = (rows[0][name] for name in names) if rows else (None, None)
     return None if low_hz is None or high_hz is None else (low_hz, high_hz)
 

@@ -11,7 +11,7 @@ from contracts import records as r
 from contracts.assets import AssetConfiguration, Site
 from contracts.errors import NotFound
 from contracts.features import FEATURE_NAMES
-from contracts.ports import Checkpoint, HistoryRows, Principal, StoredReading, WaveformSnapshot
+from contracts.ports import Checkpoint, CorrectedFeatures, HistoryRows, Principal, StoredReading, WaveformSnapshot
 
 SECOND_NS = 1_000_000_000
 NOON_NS = 1_800_000_000 * SECOND_NS + 7
@@ -276,7 +276,7 @@ def test_series_are_half_open_oldest_first_and_keep_the_newest(migrated_url: str
             channel = "N-1-DE.acc"
             features = await reader.features(EVERYBODY, channel, ["rms_g", "bpfo_db"], starts[0], starts[4], 10)
             assert [row["window_start_ns"] for row in features] == starts[:4]
-            kept = {"window_start_ns", "window_end_ns", "partial", "zone", "own_features"}
+            kept = {"window_start_ns", "window_end_ns", "version", "partial", "zone", "own_features"}
             assert set(features[0]) == kept | {"rms_g", "bpfo_db"}
             assert features[0]["own_features"] == {"band_ratio": 0.25, "tilt_deg": None}
             features = await reader.features(EVERYBODY, channel, ["rms_g"], 0, FAR_NS, 2)
@@ -299,17 +299,31 @@ def test_series_are_half_open_oldest_first_and_keep_the_newest(migrated_url: str
 
 
 def test_corrected_window_replaces_the_first_in_answers(migrated_url: str) -> None:
-    first = assessment("N-1", NOON_NS)
-    corrected = assessment("N-1", NOON_NS, code_version="1+late")
+    judged = dataclasses.replace(assessment("N-1", NOON_NS), partial=True)
+    whole = assessment("N-1", NOON_NS + SECOND_NS)
+    channels = tuple(dataclasses.replace(channel, scores=()) for channel in judged.channels)
+    corrected = CorrectedFeatures(
+        asset_id="N-1",
+        window_start_ns=NOON_NS,
+        window_end_ns=judged.window_end_ns,
+        partial=False,
+        code_version=judged.code_version,
+        version=2,
+        channels=channels,
+    )
 
     async def scenario() -> None:
         async with Database(migrated_url) as database:
             store, reader = PartitionStore(database), HistoryReader(database)
-            await store.append(HistoryRows(assessments=[dataclasses.replace(first, partial=True)]))
-            await store.append(HistoryRows(assessments=[corrected]))
-            features = await reader.features(EVERYBODY, "N-1-DE.acc", ["rms_g"], 0, FAR_NS, 10)
-            assert [row["partial"] for row in features] == [False]
-            assert len(await reader.scores(EVERYBODY, "N-1-DE.acc", 0, FAR_NS, 10)) == 2
+            for _ in range(2):  # stored again, as after a crash
+                await store.append(HistoryRows(assessments=[judged, whole], corrections=[corrected]))
+            series = (EVERYBODY, "N-1-DE.acc", ["rms_g"], 0, FAR_NS, 10)
+            newest = await reader.features(*series)
+            assert [(row["version"], row["partial"]) for row in newest] == [(2, False), (1, False)]
+            in_time = await reader.features(*series, version=1)
+            assert [(row["version"], row["partial"]) for row in in_time] == [(1, True), (1, False)]
+            assert len(await reader.scores(EVERYBODY, "N-1-DE.acc", 0, FAR_NS, 10)) == 4
+            assert (await reader.latest_assessment(EVERYBODY, "N-1"))["window_start_ns"] == whole.window_start_ns
 
     asyncio.run(scenario())
 

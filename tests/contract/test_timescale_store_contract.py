@@ -20,7 +20,16 @@ from adapters.timescale.rows import HISTORY, Canonical
 from contracts import records as r
 from contracts.errors import StaleOwner
 from contracts.features import FEATURE_NAMES
-from contracts.ports import Checkpoint, Gap, HistoryRows, Ownership, Principal, StoredReading, WaveformSnapshot
+from contracts.ports import (
+    Checkpoint,
+    CorrectedFeatures,
+    Gap,
+    HistoryRows,
+    Ownership,
+    Principal,
+    StoredReading,
+    WaveformSnapshot,
+)
 
 SECOND_NS = 1_000_000_000
 DAY_NS = 86_400 * SECOND_NS
@@ -162,7 +171,21 @@ def everything() -> HistoryRows:
         readings=[StoredReading(asset_id="P-101", reading=reading)],
         events=[event],
         waveforms=[waveform],
-        gaps=[Gap(asset_id="P-101", channel_group="acc", from_ns=1, to_ns=NOON_NS, cause="lost")],
+        gaps=[
+            Gap(asset_id="P-101", channel_group="acc", from_ns=1, to_ns=NOON_NS, cause=cause)
+            for cause in ("lost", "late")
+        ],
+        corrections=[
+            CorrectedFeatures(
+                asset_id="P-101",
+                window_start_ns=NOON_NS,
+                window_end_ns=NOON_NS + SECOND_NS,
+                partial=False,
+                code_version="1",
+                version=2,
+                channels=assessment(NOON_NS).channels,
+            )
+        ],
     )
 
 

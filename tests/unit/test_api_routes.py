@@ -50,11 +50,11 @@ def test_api_range_and_limit_reach_the_query() -> None:
     b = bench()
     start, end = Instant(WINDOW_NS), Instant(NOW_NS)
     query = {"names": "rms_g,kurtosis", "from": str(start), "to": str(end.ns), "limit": "7"}
-    body = b.ask("GET", f"{CHANNEL}/features", params=query).json()
-    assert b.reader.asked == [("features", "P-101-DE-H.acc", ("rms_g", "kurtosis"), start.ns, end.ns, 7)]
+    body = b.ask("GET", f"{CHANNEL}/features", params=query | {"version": "1"}).json()
+    assert b.reader.asked == [("features", "P-101-DE-H.acc", ("rms_g", "kurtosis"), start.ns, end.ns, 7, 1)]
     assert body["units"] == {"rms_g": "g", "kurtosis": "1"}
     assert body["windows"] == [
-        {"window_start": str(start), "values": {"rms_g": 4000.0, "kurtosis": None}, "own_features": {}}
+        {"window_start": str(start), "version": 1, "values": {"rms_g": 4000.0, "kurtosis": None}, "own_features": {}}
     ]
 
 
