@@ -25,6 +25,7 @@ BEARING_FAULTS: Final[dict[str, str]] = {
     "BSF": "rolling_element",
     "FTF": "cage",
 }
+_RACES: Final = ("BPFO", "BPFI")
 _LINE_NAMES: Final = {"BPFO": "BPFO", "BPFI": "BPFI", "BSF": "2xBSF", "FTF": "FTF"}
 #: Below this velocity (boundary B/C of group 2 on rigid support) nobody balances or aligns a machine, mm/s rms.
 _MACHINE_FAULT_MM_S: Final = 2.8
@@ -36,6 +37,8 @@ _MISALIGNMENT_SHARE: Final = 0.7
 _RIVAL_DB: Final = 10.0
 #: How exactly a line must lie on a sideband to be taken for it.
 _SIDEBAND_SHARE: Final = 0.003
+#: Sidebands of a race lie so many shaft frequencies away from its line.
+_SIDEBANDS: Final = (-2, -1, 1, 2)
 _HIGHEST_CONFIDENCE: Final = 0.95
 
 
@@ -142,23 +145,27 @@ def _bearing_fault(families: Sequence[LineFamily], speed_rpm: float | None, rule
 
 
 def _without_sidebands(standing: Sequence[LineFamily], speed_rpm: float | None) -> list[LineFamily]:
-    """Leave out a family that lies where a standing inner-race line has its sideband.
+    """Leave out a family that lies where a standing race's line has a sideband.
 
-    The load zone modulates an inner-race fault once a turn; a 6203's BPFI less the shaft speed looks like its 2xBSF.
+    The load zone modulates an inner-race fault once a turn, an unbalance one of the outer race: a 6203's BPFI less the
+    shaft speed looks like its 2xBSF, and so does a 6205's BPFO plus the shaft speed.
     """
-    inner = next((family for family in standing if family.name == "BPFI"), None)
-    if inner is None or inner.found_hz is None or speed_rpm is None:
+    if speed_rpm is None:
         return list(standing)
-    shaft_hz = speed_rpm / 60.0
-    sidebands = (inner.found_hz - shaft_hz, inner.found_hz + shaft_hz)
+    races = [family for family in standing if family.name in _RACES]
     return [
-        family
-        for family in standing
-        if family is inner
-        or family.found_hz is None
-        or _score(inner) < _score(family) - _RIVAL_DB
-        or all(abs(family.found_hz - sideband) > _SIDEBAND_SHARE * sideband for sideband in sidebands)
+        family for family in standing if not any(_is_sideband(family, race, speed_rpm / 60.0) for race in races)
     ]
+
+
+def _is_sideband(family: LineFamily, race: LineFamily, shaft_hz: float) -> bool:
+    if family is race or family.found_hz is None or race.found_hz is None:
+        return False
+    allowance_db = 0.0 if family.name in _RACES else _RIVAL_DB
+    if _score(race) <= _score(family) - allowance_db:
+        return False
+    sidebands = (race.found_hz + order * shaft_hz for order in _SIDEBANDS)
+    return any(abs(family.found_hz - sideband) <= _SIDEBAND_SHARE * family.found_hz for sideband in sidebands)
 
 
 def _score(family: LineFamily) -> float:

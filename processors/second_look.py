@@ -1,4 +1,4 @@
-"""A second look at a recording: the whole usable range, plain and pre-whitened.
+"""A second look at a recording: the whole usable range, plain, pre-whitened, and as a log envelope.
 
 The chosen band answers where a line of the bearing is clearest. It can't tell a defect of a race from a damaged rolling
 element that modulates the machine's own vibration at the cage frequency: the outer race's line is itself a multiple of
@@ -6,7 +6,8 @@ the cage frequency, so it rises with the others. Two questions tell them apart. 
 leave its line in the pre-whitened spectrum, as the impacts of a real defect do?
 
 And a narrow band chosen for its clear lines shows lines of the machine, too, clearest. So a family that is barely high
-enough there counts only if it stands in the whole range as well, plain or pre-whitened.
+enough there counts only if it stands in the whole range as well, plain or pre-whitened; and where the log envelope has
+both races, the chosen band's word for one of them counts only if it has that one at the same frequency.
 """
 
 import math
@@ -21,13 +22,15 @@ import scipy.fft
 
 from contracts.assets import RuleSettings
 from contracts.records import Diagnosis, Evidence
-from processors import cage, envelope
+from processors import cage, envelope, races
 from processors.bearings import BearingGeometry
 from processors.cage import CageComb
 from processors.diagnosis import BEARING_FAULTS
 from processors.families import LineFamily, bins_needed, find_families
+from processors.races import RacePair
 
 F32 = npt.NDArray[np.float32]
+Real = npt.NDArray[np.floating[Any]]
 Complex = npt.NDArray[np.complexfloating[Any, Any]]
 
 _RACES: Final = ("BPFO", "BPFI")
@@ -51,10 +54,11 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class SecondLook:
-    """The same window, plain and pre-whitened."""
+    """The same window, plain and pre-whitened, and both races, where its log envelope has them."""
 
     plain: Look
     whitened: Look
+    pair: RacePair | None
 
 
 def look_again(samples_g: F32, sampling_rate_hz: float, geometry: BearingGeometry, speed_rpm: float) -> SecondLook:
@@ -74,33 +78,45 @@ def look_again(samples_g: F32, sampling_rate_hz: float, geometry: BearingGeometr
     Returns
     -------
     look : SecondLook
-        Plain and pre-whitened.
+        Plain and pre-whitened, and both races where they stand together.
     """
     n_samples = samples_g.shape[1]
     spectrum = scipy.fft.rfft(samples_g - samples_g.mean(axis=1, keepdims=True), axis=1)
     bin_hz = sampling_rate_hz / n_samples
+    low_hz, high_hz = envelope.kurtogram_bands(sampling_rate_hz)[0]
+    first, last = envelope.band_bins(low_hz, high_hz, bin_hz, n_samples)
+    if last == first:
+        return SecondLook(Look((), None), Look((), None), None)
+    squared = envelope.squared_envelope(spectrum, n_samples, first, last)
+    whitened = envelope.squared_envelope(cage.prewhiten(spectrum), n_samples, first, last)
+    lines = _lines(races.log_envelope(squared), last - first, bin_hz, geometry, speed_rpm)
     return SecondLook(
-        _look(spectrum, n_samples, bin_hz, geometry, speed_rpm),
-        _look(cage.prewhiten(spectrum), n_samples, bin_hz, geometry, speed_rpm),
+        _look(squared, last - first, bin_hz, geometry, speed_rpm),
+        _look(whitened, last - first, bin_hz, geometry, speed_rpm),
+        races.find_pair(find_families(lines, bin_hz, geometry, speed_rpm), bin_hz, geometry, speed_rpm),
     )
 
 
-def _look(spectrum: Complex, n_samples: int, bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> Look:
-    low_hz, high_hz = envelope.kurtogram_bands(bin_hz * n_samples)[0]
-    first, last = envelope.band_bins(low_hz, high_hz, bin_hz, n_samples)
-    if last == first:
-        return Look((), None)
-    squared = envelope.squared_envelope(spectrum, n_samples, first, last)
-    needed = max(bins_needed(bin_hz, geometry, speed_rpm), cage.bins_needed(bin_hz, geometry, speed_rpm))
-    amplitudes = envelope.envelope_spectrum(squared, min(needed, last - first))[0]
+def _look(squared: Real, width: int, bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> Look:
+    amplitudes = _lines(squared, width, bin_hz, geometry, speed_rpm)
     return Look(
         find_families(amplitudes, bin_hz, geometry, speed_rpm),
         cage.find_cage_comb(amplitudes, bin_hz, geometry, speed_rpm),
     )
 
 
+def _lines(squared: Real, width: int, bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> Real:
+    """Return the spectrum of an envelope of a band of `width` bins, as far as the bearing's lines reach."""
+    needed = max(bins_needed(bin_hz, geometry, speed_rpm), cage.bins_needed(bin_hz, geometry, speed_rpm))
+    return envelope.envelope_spectrum(squared, min(needed, width))[0]
+
+
 def revise(
-    found: Diagnosis | None, looks: Sequence[SecondLook], point_id: str, rules: RuleSettings
+    found: Diagnosis | None,
+    families: Sequence[LineFamily],
+    looks: Sequence[SecondLook],
+    point_id: str,
+    rules: RuleSettings,
 ) -> Diagnosis | None:
     """Return the diagnosis after the second look: perhaps a rolling element instead of a race, or of nothing.
 
@@ -110,6 +126,8 @@ def revise(
     ----------
     found : Diagnosis or None
         The diagnosis from the chosen band.
+    families : sequence of LineFamily
+        The bearing's lines in the chosen band.
     looks : sequence of SecondLook
         One for each window that was long enough.
     point_id : str
@@ -120,20 +138,42 @@ def revise(
     Returns
     -------
     diagnosis : Diagnosis or None
-        `found`, unless the cage's comb stands and no race does in the pre-whitened spectrum.
+        `found`, unless the cage's comb stands and no race does in the pre-whitened spectrum, both races stand and
+        neither is confirmed, or a family barely stood and was met nowhere else.
     """
     name = next((line for line, fault in BEARING_FAULTS.items() if found is not None and fault == found.fault), None)
     if not looks or not (found is None or name is not None):
         return found
-    plain, whitened = [look.plain for look in looks], [look.whitened for look in looks]
-    if (found is None or name in (*_RACES, "FTF")) and not any(_stands(whitened, race, rules) for race in _RACES):
-        for kind, spectra in (("pre-whitened", whitened), ("plain", plain)):
+    pair = races.middle_pair([look.pair for look in looks])
+    if found is not None and name is not None:
+        if pair is not None and name in _RACES and pair.confirms(name, families):
+            return found
+        sure = found.evidence[0].value >= rules.fault_line_db + _SURE_DB
+        if not (sure or any(_stands(spectra, name, rules) for spectra in (_plain(looks), _whitened(looks)))):
+            found = name = None
+    if found is not None and name == "BSF":
+        return found
+    return _element(found, looks, pair, point_id, rules) or found
+
+
+def _element(
+    found: Diagnosis | None, looks: Sequence[SecondLook], pair: RacePair | None, point_id: str, rules: RuleSettings
+) -> Diagnosis | None:
+    """Return a damaged rolling element, shown by the cage's comb or by both races; or nothing."""
+    if not any(_stands(_whitened(looks), race, rules) for race in _RACES):
+        for kind, spectra in (("pre-whitened", _whitened(looks)), ("plain", _plain(looks))):
             comb = _unrivalled_comb(spectra)
             if comb is not None:
                 return _damaged_element(comb, kind, found, point_id)
-    if found is None or name is None or found.evidence[0].value >= rules.fault_line_db + _SURE_DB:
-        return found
-    return found if _stands(plain, name, rules) or _stands(whitened, name, rules) else None
+    return None if pair is None else races.both_races(pair, found, point_id)
+
+
+def _plain(looks: Iterable[SecondLook]) -> list[Look]:
+    return [look.plain for look in looks]
+
+
+def _whitened(looks: Iterable[SecondLook]) -> list[Look]:
+    return [look.whitened for look in looks]
 
 
 def _unrivalled_comb(spectra: Sequence[Look]) -> CageComb | None:

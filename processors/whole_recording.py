@@ -123,7 +123,7 @@ def judge_recording(
     if geometry is not None and speed_rpm is not None and speed_rpm > 0 and health.verdict is None:
         seen = [i for i, block in zip(picked, blocks, strict=True) if block.health[0].verdict is None]
         looks = [_look_again(samples_g, i * length, length, sampling_rate_hz, geometry, speed_rpm) for i in seen]
-        found = revise(found, looks, point.point_id, bounds)
+        found = revise(found, families, looks, point.point_id, bounds)
     return RecordingJudgement(values, families, health, found, limit_db, window_s, len(picked))
 
 
