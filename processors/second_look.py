@@ -54,10 +54,11 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class SecondLook:
-    """The same window, plain and pre-whitened, and both races, where its log envelope has them."""
+    """The same window, plain, pre-whitened and as a log envelope; and both races, where the latter has them."""
 
     plain: Look
     whitened: Look
+    logarithmic: Look
     pair: RacePair | None
 
 
@@ -86,29 +87,25 @@ def look_again(samples_g: F32, sampling_rate_hz: float, geometry: BearingGeometr
     low_hz, high_hz = envelope.kurtogram_bands(sampling_rate_hz)[0]
     first, last = envelope.band_bins(low_hz, high_hz, bin_hz, n_samples)
     if last == first:
-        return SecondLook(Look((), None), Look((), None), None)
+        return SecondLook(Look((), None), Look((), None), Look((), None), None)
     squared = envelope.squared_envelope(spectrum, n_samples, first, last)
     whitened = envelope.squared_envelope(cage.prewhiten(spectrum), n_samples, first, last)
-    lines = _lines(races.log_envelope(squared), last - first, bin_hz, geometry, speed_rpm)
-    return SecondLook(
-        _look(squared, last - first, bin_hz, geometry, speed_rpm),
-        _look(whitened, last - first, bin_hz, geometry, speed_rpm),
-        races.find_pair(find_families(lines, bin_hz, geometry, speed_rpm), bin_hz, geometry, speed_rpm),
+    plain, white, logarithmic = (
+        _look(each, last - first, bin_hz, geometry, speed_rpm)
+        for each in (squared, whitened, races.log_envelope(squared))
     )
+    pair = races.find_pair(logarithmic.families, bin_hz, geometry, speed_rpm)
+    return SecondLook(plain, white, logarithmic, pair)
 
 
-def _look(squared: Real, width: int, bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> Look:
-    amplitudes = _lines(squared, width, bin_hz, geometry, speed_rpm)
+def _look(envelopes: Real, width: int, bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> Look:
+    """Return the lines in an envelope of a band of `width` bins."""
+    needed = max(bins_needed(bin_hz, geometry, speed_rpm), cage.bins_needed(bin_hz, geometry, speed_rpm))
+    amplitudes = envelope.envelope_spectrum(envelopes, min(needed, width))[0]
     return Look(
         find_families(amplitudes, bin_hz, geometry, speed_rpm),
         cage.find_cage_comb(amplitudes, bin_hz, geometry, speed_rpm),
     )
-
-
-def _lines(squared: Real, width: int, bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> Real:
-    """Return the spectrum of an envelope of a band of `width` bins, as far as the bearing's lines reach."""
-    needed = max(bins_needed(bin_hz, geometry, speed_rpm), cage.bins_needed(bin_hz, geometry, speed_rpm))
-    return envelope.envelope_spectrum(squared, min(needed, width))[0]
 
 
 def revise(
@@ -161,7 +158,9 @@ def _element(
 ) -> Diagnosis | None:
     """Return a damaged rolling element, shown by the cage's comb or by both races; or nothing."""
     if not any(_stands(_whitened(looks), race, rules) for race in _RACES):
-        for kind, spectra in (("pre-whitened", _whitened(looks)), ("plain", _plain(looks))):
+        logarithmic = [look.logarithmic for look in looks]
+        spectra_by_kind = (("pre-whitened", _whitened(looks)), ("plain", _plain(looks)), ("log", logarithmic))
+        for kind, spectra in spectra_by_kind:
             comb = _unrivalled_comb(spectra)
             if comb is not None:
                 return _damaged_element(comb, kind, found, point_id)
