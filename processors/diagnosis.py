@@ -153,9 +153,7 @@ def _without_sidebands(standing: Sequence[LineFamily], speed_rpm: float | None) 
     if speed_rpm is None:
         return list(standing)
     races = [family for family in standing if family.name in _RACES]
-    return [
-        family for family in standing if not any(_is_sideband(family, race, speed_rpm / 60.0) for race in races)
-    ]
+    return [family for family in standing if not any(_is_sideband(family, race, speed_rpm / 60.0) for race in races)]
 
 
 def _is_sideband(family: LineFamily, race: LineFamily, shaft_hz: float) -> bool:

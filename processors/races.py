@@ -1,12 +1,12 @@
 """One race or both: what the log envelope of the whole range says about where the impacts come from.
 
-A defect of a race shows that race's lines. A damaged rolling element meets both races, marks both, and shows the lines of
-both at once, often without its own. The two lines belong together only if they tell of the same cage speed: whatever
-the slip and the contact angle are, BPFO + BPFI is the number of elements times the shaft speed. Lines of the machine that
-happen to lie near a race's don't keep that.
+A defect of a race shows that race's lines. A damaged rolling element meets both races, marks both, and shows the lines
+of both at once, often without its own. The two lines belong together only if they tell of the same cage speed: whatever
+the slip and the contact angle are, BPFO + BPFI is the number of elements times the shaft speed. Lines of the machine
+that happen to lie near a race's don't keep that.
 
 The squared envelope can't answer this: a few large knocks fill its spectrum, and its clearest band shows what is
-clearest, not what is there. The logarithm of the envelope weighs each impact by its sign of life, not by its energy.
+clearest, not what is there. The logarithm counts the small impacts beside the large ones.
 
 P. Borghesani, J. Antoni, "CS2 analysis in presence of non-Gaussian background noise", MSSP 90 (2017), 378-398.
 """
@@ -46,11 +46,10 @@ _SMALLEST: Final = 1e-12
 
 @dataclass(frozen=True, slots=True)
 class RacePair:
-    """The lines of both races, seen together in one spectrum of resolution `bin_hz`."""
+    """The lines of both races, seen together in one spectrum."""
 
     outer: LineFamily
     inner: LineFamily
-    bin_hz: float
 
     @property
     def score_db(self) -> float:
@@ -80,10 +79,14 @@ class RacePair:
         mine, other = (self.outer, self.inner) if name == "BPFO" else (self.inner, self.outer)
         seen = {family.name: family for family in families}
         here, rival = seen[mine.name], seen[other.name]
-        if here.found_hz is None or mine.found_hz is None:
-            return False
-        near = abs(here.found_hz - mine.found_hz) <= max(_AGREEMENT * mine.found_hz, _AGREEMENT_BINS * self.bin_hz)
-        return near and _score(here) >= _score(rival) + _CONFIRMED_DB
+        return same_line(here, mine) and _score(here) >= _score(rival) + _CONFIRMED_DB
+
+
+def same_line(one: LineFamily, other: LineFamily) -> bool:
+    """Return whether two spectra have a family at the same base frequency."""
+    if one.found_hz is None or other.found_hz is None:
+        return False
+    return abs(one.found_hz - other.found_hz) <= _AGREEMENT * one.frequency_hz
 
 
 def log_envelope(squared: Real) -> Real:
@@ -114,6 +117,8 @@ def find_pair(
 ) -> RacePair | None:
     """Return the lines of both races, where both stand, neither far above the other, and with one cage speed.
 
+    Lines that may be the shaft's prove nothing: three and five times its speed would often pass for such a pair.
+
     Parameters
     ----------
     families : sequence of LineFamily
@@ -132,9 +137,9 @@ def find_pair(
     """
     seen = {family.name: family for family in families}
     outer, inner = seen["BPFO"], seen["BPFI"]
-    if outer.found_hz is None or inner.found_hz is None:
+    if outer.found_hz is None or inner.found_hz is None or outer.ambiguous_with or inner.ambiguous_with:
         return None
-    pair = RacePair(outer, inner, bin_hz)
+    pair = RacePair(outer, inner)
     together_hz = geometry.n_elements * speed_rpm / 60.0
     miss_hz = abs(outer.found_hz + inner.found_hz - together_hz)
     cage = outer.found_hz / outer.frequency_hz - 1.0

@@ -28,6 +28,7 @@ from processors.cage import CageComb
 from processors.diagnosis import BEARING_FAULTS
 from processors.families import LineFamily, bins_needed, find_families
 from processors.races import RacePair
+from processors.tones import without_tones
 
 F32 = npt.NDArray[np.float32]
 Real = npt.NDArray[np.floating[Any]]
@@ -38,6 +39,8 @@ _RACES: Final = ("BPFO", "BPFI")
 _RACE_LEAD_DB: Final = 10.0
 #: A family this far above the bound needs no second witness.
 _SURE_DB: Final = 6.0
+#: At the one place where a family was found before, chance has ten times fewer bins than within 3 %, and reaches less.
+_FOUND_BEFORE_DB: Final = 4.0
 #: The cage's level is the median of its first harmonics.
 _LEVEL_HARMONICS: Final = 4
 #: No more than this: a worn cage shows the same comb.
@@ -54,15 +57,28 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class SecondLook:
-    """The same window, plain, pre-whitened and as a log envelope; and both races, where the latter has them."""
+    """The same window in several lights.
+
+    Parameters
+    ----------
+    plain, whitened, logarithmic : Look
+        The whole usable range: its squared envelope, that of the pre-whitened signal, and the log envelope.
+    pair : RacePair or None
+        Both races, where the log envelope has them.
+    toneless : tuple of LineFamily
+        The chosen band without steady tones.
+    """
 
     plain: Look
     whitened: Look
     logarithmic: Look
     pair: RacePair | None
+    toneless: tuple[LineFamily, ...]
 
 
-def look_again(samples_g: F32, sampling_rate_hz: float, geometry: BearingGeometry, speed_rpm: float) -> SecondLook:
+def look_again(
+    samples_g: F32, sampling_rate_hz: float, geometry: BearingGeometry, speed_rpm: float, band_hz: tuple[float, float]
+) -> SecondLook:
     """Return the second look at one window.
 
     Parameters
@@ -75,37 +91,47 @@ def look_again(samples_g: F32, sampling_rate_hz: float, geometry: BearingGeometr
         The bearing.
     speed_rpm : float
         Shaft speed, positive.
+    band_hz : (float, float)
+        The chosen band, Hz.
 
     Returns
     -------
     look : SecondLook
-        Plain and pre-whitened, and both races where they stand together.
+        The window in several lights.
     """
     n_samples = samples_g.shape[1]
     spectrum = scipy.fft.rfft(samples_g - samples_g.mean(axis=1, keepdims=True), axis=1)
     bin_hz = sampling_rate_hz / n_samples
-    low_hz, high_hz = envelope.kurtogram_bands(sampling_rate_hz)[0]
-    first, last = envelope.band_bins(low_hz, high_hz, bin_hz, n_samples)
-    if last == first:
-        return SecondLook(Look((), None), Look((), None), Look((), None), None)
-    squared = envelope.squared_envelope(spectrum, n_samples, first, last)
-    whitened = envelope.squared_envelope(cage.prewhiten(spectrum), n_samples, first, last)
+    whole = envelope.band_bins(*envelope.kurtogram_bands(sampling_rate_hz)[0], bin_hz, n_samples)
+    chosen = envelope.band_bins(*band_hz, bin_hz, n_samples)
+    if whole[0] == whole[1] or chosen[0] == chosen[1]:
+        nothing = Look((), None)
+        return SecondLook(nothing, nothing, nothing, None, ())
+    squared = envelope.squared_envelope(spectrum, n_samples, *whole)
+    whitened = envelope.squared_envelope(cage.prewhiten(spectrum), n_samples, *whole)
     plain, white, logarithmic = (
-        _look(each, last - first, bin_hz, geometry, speed_rpm)
+        _look(each, whole[1] - whole[0], bin_hz, geometry, speed_rpm)
         for each in (squared, whitened, races.log_envelope(squared))
     )
     pair = races.find_pair(logarithmic.families, bin_hz, geometry, speed_rpm)
-    return SecondLook(plain, white, logarithmic, pair)
+    quiet = envelope.squared_envelope(without_tones(spectrum), n_samples, *chosen)
+    toneless = _lines(quiet, chosen[1] - chosen[0], bin_hz, geometry, speed_rpm)
+    return SecondLook(plain, white, logarithmic, pair, find_families(toneless, bin_hz, geometry, speed_rpm))
 
 
 def _look(envelopes: Real, width: int, bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> Look:
-    """Return the lines in an envelope of a band of `width` bins."""
-    needed = max(bins_needed(bin_hz, geometry, speed_rpm), cage.bins_needed(bin_hz, geometry, speed_rpm))
-    amplitudes = envelope.envelope_spectrum(envelopes, min(needed, width))[0]
+    amplitudes = _lines(envelopes, width, bin_hz, geometry, speed_rpm)
     return Look(
         find_families(amplitudes, bin_hz, geometry, speed_rpm),
         cage.find_cage_comb(amplitudes, bin_hz, geometry, speed_rpm),
     )
+
+
+def _lines(envelopes: Real, width: int, bin_hz: float, geometry: BearingGeometry, speed_rpm: float) -> Real:
+    """Return the spectrum of an envelope of a band of `width` bins, as far as the bearing's lines reach."""
+    needed = max(bins_needed(bin_hz, geometry, speed_rpm), cage.bins_needed(bin_hz, geometry, speed_rpm))
+    amplitudes: Real = envelope.envelope_spectrum(envelopes, min(needed, width))[0]
+    return amplitudes
 
 
 def revise(
@@ -145,12 +171,35 @@ def revise(
     if found is not None and name is not None:
         if pair is not None and name in _RACES and pair.confirms(name, families):
             return found
-        sure = found.evidence[0].value >= rules.fault_line_db + _SURE_DB
-        if not (sure or any(_stands(spectra, name, rules) for spectra in (_plain(looks), _whitened(looks)))):
+        family = next(family for family in families if family.name == name)
+        if not (_is_no_beat(family, looks, rules) and _is_seen_again(family, looks, rules)):
             found = name = None
     if found is not None and name == "BSF":
         return found
     return _element(found, looks, pair, point_id, rules) or found
+
+
+def _is_no_beat(family: LineFamily, looks: Sequence[SecondLook], rules: RuleSettings) -> bool:
+    """Return whether a race has all its harmonics, or a family enough of them without the machine's tones, too.
+
+    Two tones beat at one frequency, the impacts on a race have many harmonics. Those of an element or a cage have few,
+    and a second shaft's modulation of its gear may lie where theirs are.
+    """
+    if family.name in _RACES and family.standing(rules.fault_line_db) == len(family.harmonics):
+        return True
+    again = [other for look in looks for other in look.toneless if other.name == family.name]
+    standing = [
+        other.standing(rules.fault_line_db - _FOUND_BEFORE_DB) >= rules.fault_harmonics
+        and races.same_line(family, other)
+        for other in again
+    ]
+    return 2 * sum(standing) > len(standing)
+
+
+def _is_seen_again(family: LineFamily, looks: Sequence[SecondLook], rules: RuleSettings) -> bool:
+    """Return whether a family that is barely high enough stands in the whole range, too, plain or pre-whitened."""
+    sure = family.score_db is not None and family.score_db >= rules.fault_line_db + _SURE_DB
+    return sure or any(_stands(spectra, family.name, rules) for spectra in (_plain(looks), _whitened(looks)))
 
 
 def _element(

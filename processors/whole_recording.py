@@ -25,7 +25,7 @@ from processors.diagnosis import diagnose
 from processors.families import LineFamily
 from processors.features import FeatureBlock, FeatureEngine, choose_bands
 from processors.health import SensorHealth
-from processors.second_look import SecondLook, look_again, revise
+from processors.second_look import look_again, revise
 
 F32 = npt.NDArray[np.float32]
 
@@ -110,9 +110,11 @@ def judge_recording(
     available = samples_g.size // length
     picked = sorted({round(i) for i in np.linspace(0, available - 1, min(available, _MOST_WINDOWS))})
     engine = FeatureEngine(1, length, sampling_rate_hz, (geometry,))
-    blocks = [
-        _judge_window(engine, samples_g[i * length : (i + 1) * length], sampling_rate_hz, speed_rpm) for i in picked
+    rows = [
+        np.ascontiguousarray(samples_g[np.newaxis, i * length : (i + 1) * length], dtype=np.float32) for i in picked
     ]
+    bands = [choose_bands(row, sampling_rate_hz) for row in rows]
+    blocks = [engine.compute(row, speed_rpm, band) for row, band in zip(rows, bands, strict=True)]
     health, usable = _common_health(blocks)
     values = _median_values(usable)
     families = _merge_families([block.families[0] for block in usable])
@@ -121,21 +123,13 @@ def judge_recording(
     bounds = dataclasses.replace(rules, fault_line_db=limit_db)
     found = diagnose(point, point.point_id, values, families, health, speed_rpm, bounds)
     if geometry is not None and speed_rpm is not None and speed_rpm > 0 and health.verdict is None:
-        seen = [i for i, block in zip(picked, blocks, strict=True) if block.health[0].verdict is None]
-        looks = [_look_again(samples_g, i * length, length, sampling_rate_hz, geometry, speed_rpm) for i in seen]
+        looks = [
+            look_again(row, sampling_rate_hz, geometry, speed_rpm, (float(band[0, 0]), float(band[0, 1])))
+            for row, band, block in zip(rows, bands, blocks, strict=True)
+            if block.health[0].verdict is None
+        ]
         found = revise(found, families, looks, point.point_id, bounds)
     return RecordingJudgement(values, families, health, found, limit_db, window_s, len(picked))
-
-
-def _judge_window(engine: FeatureEngine, window: F32, sampling_rate_hz: float, speed_rpm: float | None) -> FeatureBlock:
-    row = np.ascontiguousarray(window[np.newaxis], dtype=np.float32)
-    return engine.compute(row, speed_rpm, choose_bands(row, sampling_rate_hz))
-
-
-def _look_again(
-    samples_g: F32, start: int, length: int, sampling_rate_hz: float, geometry: BearingGeometry, speed_rpm: float
-) -> SecondLook:
-    return look_again(samples_g[np.newaxis, start : start + length], sampling_rate_hz, geometry, speed_rpm)
 
 
 def _common_health(blocks: Sequence[FeatureBlock]) -> tuple[SensorHealth, list[FeatureBlock]]:

@@ -194,7 +194,7 @@ def test_two_threads_give_the_bits_of_one() -> None:
     def work(x: NDArray[np.float32]) -> bytes:
         bands = choose_bands(x, 25600.0)
         block = FeatureEngine(4, 25600, 25600.0, [geometry] * 4).compute(x, 1797.0, bands)
-        look = look_again(x[:1], 25600.0, geometry, 1797.0)
+        look = look_again(x[:1], 25600.0, geometry, 1797.0, (float(bands[0, 0]), float(bands[0, 1])))
         return bands.tobytes() + block.values.tobytes() + repr((tuple(block.families), look)).encode()
 
     alone = [work(x) for x in inputs]
@@ -241,4 +241,7 @@ def test_strange_signals_have_a_defined_result(n: int, kind: str) -> None:
     assert math.isfinite(rms[1])
     assert math.isnan(rms[0]) == (kind in ("nan", "infinite"))
     assert math.isnan(block.values[0, FEATURE_INDEX["kurtosis"]]) == (kind != "one impulse")
-    assert look_again(np.nan_to_num(x[:1], posinf=0.0), RATE_HZ, bearing("6205"), 1797.0).plain.comb is None
+    assert (
+        look_again(np.nan_to_num(x[:1], posinf=0.0), RATE_HZ, bearing("6205"), 1797.0, (500.0, 2500.0)).plain.comb
+        is None
+    )
