@@ -5,7 +5,7 @@ A plain archive holds one 1-D array per channel; ``<channel>_scale`` turns count
 loaded.
 """
 
-import csv
+import math
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from adapters.recordings.index import cell_of, entry_of, state_of
 from adapters.recordings.recording import (
     Known,
     RecordedChannel,
@@ -31,12 +32,6 @@ Arrays = dict[str, NDArray[Any]]
 
 #: Case Western Reserve University's motor: drive end and fan end.
 _CWRU_BEARINGS: Final = {"DE": "6205", "FE": "6203"}
-_CWRU_LABELS: Final = {
-    "inner": "inner_race",
-    "outer": "outer_race",
-    "ball": "rolling_element",
-    "normal": "normal",
-}
 #: The test bed's own bearing, as the catalogue of bearings names it.
 _FEMTO_BEARING: Final = "FEMTO"
 _FEMTO_CHANNELS: Final = ("acc_h", "acc_v")
@@ -61,27 +56,36 @@ def read_plain(path: Path, known: Known) -> Iterator[Recording]:
 
 
 def read_cwru(path: Path, known: Known) -> Iterator[Recording]:
-    """Yield the recording of one CWRU archive; ``index.csv`` beside it tells what was wrong with the bearing."""
+    """Yield the recording of one CWRU archive; ``index.csv`` beside it tells what was wrong with the bearing.
+
+    Where the archive lacks the damaged end, the other end's sensor listens to that bearing, through the motor.
+    """
     arrays = load_arrays(path)
-    entry = index_of(path).get(path.name, {})
-    rows = [(name, scaled_channel(path, arrays, name)) for name in _CWRU_BEARINGS if name in arrays]
-    if not rows:
+    entry = entry_of(path)
+    found = [name for name in _CWRU_BEARINGS if name in arrays and arrays[name].size > 1]
+    if not found:
         raise SignalError(f"{path}: no channel DE or FE among {', '.join(arrays)}")
     unit = required_unit(path, "g", known)
     fault_end = {"d": "DE", "f": "FE"}.get(entry.get("set", "")[:1])
+    heard = {name: name if fault_end is None or fault_end in found else fault_end for name in found}
     yield Recording(
         name=path.stem,
         channels=tuple(
             RecordedChannel(
-                name=name, quantity="acceleration", unit=unit, bearing=known.bearing or _CWRU_BEARINGS[name]
+                name=name, quantity="acceleration", unit=unit, bearing=known.bearing or _CWRU_BEARINGS[heard[name]]
             )
-            for name, _ in rows
+            for name in found
         ),
         signal=Waveform(
-            sampling_rate_hz=required_rate_hz(path, number_of(arrays, "fs"), known), samples=stacked(path, rows)
+            sampling_rate_hz=required_rate_hz(
+                path, number_of(arrays, "fs") or cell_of(path, entry, "fs_hz", "fs"), known
+            ),
+            samples=stacked(path, [(name, scaled_channel(path, arrays, name)) for name in found]),
         ),
-        speed_rpm=known_speed_rpm(path, number_of(arrays, "rpm") or cell_of(path, entry, "rpm_nominal"), known),
-        label=_CWRU_LABELS.get(entry.get("fault", "")),
+        speed_rpm=known_speed_rpm(
+            path, number_of(arrays, "rpm") or cell_of(path, entry, "rpm", "rpm_in_file", "rpm_nominal"), known
+        ),
+        label=state_of(entry),
         label_channel=fault_end,
     )
 
@@ -121,7 +125,7 @@ def read_femto(path: Path, known: Known) -> Iterator[Recording]:
             burst_samples=shape[1],
             burst_starts_s=starts_s - starts_s[0],
         ),
-        speed_rpm=known_speed_rpm(path, cell_of(path, index_of(path).get(path.name, {}), "rpm"), known),
+        speed_rpm=known_speed_rpm(path, cell_of(path, entry_of(path), "rpm"), known),
         label="run_to_failure",
     )
 
@@ -146,7 +150,7 @@ def _is_channel(values: NDArray[Any]) -> bool:
 
 def scaled_channel(path: Path, arrays: Arrays, name: str, scale: float | None = None) -> NDArray[np.floating]:
     """Return a channel in its unit; counts need `scale`, or the archive's ``<name>_scale``."""
-    values = arrays[name]
+    values = as_row(arrays[name])
     own = number_of(arrays, f"{name}_scale")
     scale = scale if own is None else own
     if values.ndim != 1:
@@ -157,30 +161,19 @@ def scaled_channel(path: Path, arrays: Arrays, name: str, scale: float | None = 
 
 
 def number_of(arrays: Arrays, *names: str) -> float | None:
-    """Return the first scalar that the archive has of `names`."""
+    """Return the first scalar that the archive has of `names`, also as MATLAB's (1, 1); NaN counts as none."""
     for name in names:
-        if name in arrays and arrays[name].ndim == 0 and arrays[name].dtype.kind in "fiu":
-            return float(arrays[name])
+        if name in arrays and arrays[name].size == 1 and arrays[name].dtype.kind in "fiu":
+            value = float(arrays[name].reshape(()))
+            if not math.isnan(value):
+                return value
     return None
+
+
+def as_row(values: NDArray[Any]) -> NDArray[Any]:
+    """Return MATLAB's columns and rows, (n, 1) or (1, n), as (n,); anything else as it is."""
+    return values.reshape(-1) if values.ndim == 2 and 1 in values.shape else values
 
 
 def _text(arrays: Arrays, name: str) -> str | None:
     return str(arrays[name]) if name in arrays and arrays[name].dtype.kind == "U" else None
-
-
-def index_of(path: Path) -> dict[str, dict[str, str]]:
-    """Return the rows of ``index.csv`` beside the archive, by file name."""
-    index = path.with_name("index.csv")
-    if not index.is_file():
-        return {}
-    with index.open(encoding="utf-8", newline="") as lines:
-        return {row["file"]: row for row in csv.DictReader(lines) if row.get("file")}
-
-
-def cell_of(path: Path, entry: dict[str, str], column: str) -> float | None:
-    """Return a number of the index; null where the row has none."""
-    text = entry.get(column) or ""
-    try:
-        return float(text) if text else None
-    except ValueError:
-        raise SignalError(f"{path.with_name('index.csv')}: {column} {text!r} of {path.name} is no number") from None
