@@ -3,9 +3,13 @@
 Every record is judged as a whole at the channel next to the damage, by the same code that ``diagnose`` runs and with
 the default rules. A healthy record is judged whole and in segments, at every channel: one faulty verdict at any channel
 makes the segment a false alarm. No answer is not a wrong answer, and both are counted.
+
+A run to failure is healthy evidence in its first third. Its bursts are judged one by one: between them nothing was
+recorded, so putting them together would make lines that no bearing made.
 """
 
 import collections
+import dataclasses
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -21,6 +25,7 @@ from contracts.records import Diagnosis
 from contracts.units import factor_to_canonical
 from processors.bearings import bearing
 from processors.whole_recording import RecordingJudgement, judge_recording
+from runtime.life_evaluation import HEALTHY_SHARE
 
 #: The label of a healthy machine.
 HEALTHY: Final = "normal"
@@ -106,6 +111,31 @@ def judge(recording: Recording) -> Iterator[Verdict]:
         return
     near = [row for row, channel in enumerate(recording.channels) if channel.name == recording.label_channel]
     yield _loudest(recording, recording.name, samples, near or range(len(recording.channels)))
+
+
+def judge_healthy(recording: Recording) -> Iterator[Verdict]:
+    """Yield the verdicts on what is healthy in a recording: all of a healthy one, the first third of a run to failure.
+
+    Nothing is yielded for a record with a fault.
+
+    Raises
+    ------
+    SignalError
+        As `judge`.
+    """
+    if isinstance(recording.signal, Waveform) and recording.signal.burst_starts_s is not None:
+        yield from _judge_bursts(recording, recording.signal, recording.signal.burst_starts_s)
+    elif recording.label == HEALTHY:
+        yield from judge(recording)
+
+
+def _judge_bursts(recording: Recording, signal: Waveform, starts_s: NDArray[np.float64]) -> Iterator[Verdict]:
+    length = signal.burst_samples or 0
+    healthy = dataclasses.replace(recording, label=HEALTHY)
+    for index in np.flatnonzero(starts_s < HEALTHY_SHARE * signal.duration_s).tolist():
+        name = f"{recording.name}, burst at {starts_s[index]:.0f} s"
+        samples = signal.samples[:, index * length : (index + 1) * length]
+        yield _loudest(healthy, name, samples, range(len(recording.channels)))
 
 
 def segments(n_samples: int, sampling_rate_hz: float) -> list[tuple[int, int]]:

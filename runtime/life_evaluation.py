@@ -1,7 +1,7 @@
 """How early a run to failure is noticed, and whether anything is called out while the machine is still healthy."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from contracts.units import factor_to_canonical
 from processors.first_detection import first_rise
 
 #: Until this share of its life a machine is taken for healthy.
-_HEALTHY_SHARE = 1.0 / 3.0
+HEALTHY_SHARE: Final = 1.0 / 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Life:
     @property
     def false_alarm(self) -> bool:
         """Whether it was noticed in the healthy part."""
-        return self.share is not None and self.share < _HEALTHY_SHARE
+        return self.share is not None and self.share < HEALTHY_SHARE
 
     def as_object(self) -> dict[str, Any]:
         """Return the run for JSON."""

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,7 +13,7 @@ from rich.table import Table
 
 from adapters.recordings import Recording, read_recordings
 from contracts.errors import ConfigurationError
-from runtime.bearing_evaluation import HEALTHY, Evaluation, Verdict, judge
+from runtime.bearing_evaluation import HEALTHY, Evaluation, Verdict, judge, judge_healthy
 from runtime.life_evaluation import judge_life
 from runtime.rag_evaluation import evaluate_documents
 from runtime.settings import load_settings
@@ -20,6 +21,7 @@ from runtime.settings import load_settings
 evaluate: Final = typer.Typer(add_completion=False, no_args_is_help=True, help="Evaluate on data with known truth.")
 
 _FORMATS: Final = ("cwru", "mfpt")
+_HEALTHY_FORMATS: Final = (*_FORMATS, "femto")
 
 
 @evaluate.command("bearings")
@@ -27,13 +29,27 @@ def bearings(
     *,
     data: Annotated[Path, typer.Option(help="Folder of recordings with their index.csv.")],
     file_format: Annotated[str, typer.Option("--format", help="cwru or mfpt.")],
+    healthy: Annotated[
+        Path | None, typer.Option(help="More healthy machines: the first third of each run to failure counts.")
+    ] = None,
+    healthy_format: Annotated[str, typer.Option(help="Format of those: femto, cwru or mfpt.")] = "femto",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")] = False,
 ) -> None:
     """Diagnose every labelled recording of a folder and compare with the truth."""
     if file_format not in _FORMATS:
         raise ConfigurationError(f"format {file_format!r}; this evaluation reads {', '.join(_FORMATS)}")
+    if healthy_format not in _HEALTHY_FORMATS:
+        raise ConfigurationError(f"healthy format {healthy_format!r}; known are {', '.join(_HEALTHY_FORMATS)}")
     console = Console(stderr=as_json)
-    evaluation = _evaluate(data, file_format)
+    verdicts = list(_verdicts(data, file_format, judge))
+    if not verdicts:
+        raise ConfigurationError(f"{data}: no recording with a label; an index.csv beside the files gives them")
+    if healthy is not None:
+        verdicts += _verdicts(healthy, healthy_format, judge_healthy)
+    evaluation = Evaluation(
+        tuple(verdict for verdict in verdicts if verdict.truth != HEALTHY),
+        tuple(verdict for verdict in verdicts if verdict.truth == HEALTHY),
+    )
     _show(console, evaluation)
     if as_json:
         print(json.dumps(evaluation.as_object()))
@@ -76,24 +92,17 @@ def lives(
         print(json.dumps({"runs": len(runs), "false_alarms": false_alarms, "per_run": [r.as_object() for r in runs]}))
 
 
-def _evaluate(data: Path, file_format: str) -> Evaluation:
-    faults: list[Verdict] = []
-    healthy: list[Verdict] = []
+def _verdicts(data: Path, file_format: str, judged: Callable[[Recording], Iterator[Verdict]]) -> Iterator[Verdict]:
+    """Yield the verdicts on a folder's recordings; one without a label has nothing to compare with and is named."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("bearings", total=_count(data))
         for recording in read_recordings(data, file_format):
             progress.update(task, description=recording.name, advance=1)
-            for verdict in _verdicts(recording):
-                (healthy if verdict.truth == HEALTHY else faults).append(verdict)
-    if not faults and not healthy:
-        raise ConfigurationError(f"{data}: no recording with a label; an index.csv beside the files gives them")
-    return Evaluation(tuple(faults), tuple(healthy))
-
-
-def _verdicts(recording: Recording) -> tuple[Verdict, ...]:
-    """Return the verdicts on a recording; none without a label: there is nothing to compare with."""
-    return tuple(judge(recording)) if recording.label is not None else ()
+            if recording.label is None:
+                progress.console.print(f"left out: {recording.name}, whose index names no known state", highlight=False)
+            else:
+                yield from judged(recording)
 
 
 def _count(data: Path) -> int | None:
