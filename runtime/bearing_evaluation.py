@@ -25,7 +25,9 @@ from contracts.records import Diagnosis
 from contracts.units import factor_to_canonical
 from pipelines.evaluation.femto import HEALTHY_SHARE
 from processors.bearings import bearing
+from processors.families import LineFamily
 from processors.whole_recording import RecordingJudgement, judge_recording
+from runtime.life_evaluation import HEALTHY_SHARE
 
 #: The label of a healthy machine.
 HEALTHY: Final = "normal"
@@ -183,9 +185,11 @@ def _evidence(found: Diagnosis | None, judged: RecordingJudgement) -> tuple[str,
     """Return the evidence, or, where nothing was found, how high each family stands and how high it should."""
     if found is not None:
         return tuple(evidence.text for evidence in found.evidence)
-    return tuple(
-        f"{family.name} {family.score_db:.1f} dB over the floor, {judged.limit_db:.1f} dB needed"
-        if family.score_db is not None
-        else f"{family.name} not decided: needs {family.needed_s or 0.0:.1f} s"
-        for family in judged.families
-    )
+    return tuple(_height(family, judged.limit_db) for family in judged.families)
+
+
+def _height(family: LineFamily, limit_db: float) -> str:
+    if family.score_db is None:
+        return f"{family.name} not decided: needs {family.needed_s or 0.0:.1f} s"
+    unconfirmed = ", but in the chosen band alone or only together with tones" if family.score_db >= limit_db else ""
+    return f"{family.name} {family.score_db:.1f} dB over the floor, {limit_db:.1f} dB needed{unconfirmed}"

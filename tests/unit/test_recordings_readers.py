@@ -9,6 +9,7 @@ import pytest
 from scipy.io import wavfile
 
 from adapters.recordings import Known, Recording, Series, Waveform, read_recording, read_recordings
+from adapters.recordings.index import state_of
 from contracts.errors import ConfigurationError, FaultlineError, SignalError
 
 G_25600 = Known(sampling_rate_hz=25_600.0, unit="g")
@@ -139,6 +140,34 @@ def test_cwru_without_a_channel_is_refused(tmp_path: Path) -> None:
     refused(
         save(tmp_path / "m.npz", BA=np.ones(3), fs=1.0), "cwru", None, SignalError, "no channel DE or FE among BA, fs"
     )
+
+
+def test_cwru_hears_the_damaged_end_through_the_other(tmp_path: Path) -> None:
+    save(tmp_path / "130.npz", FE=np.ones((4, 1)), BA=np.ones(7), RPM=1.0, fs=np.array([[12_000.0]]), rpm=np.nan)
+    write_index(tmp_path, file="130", set="de12k", fault="Ball", rpm_nominal="1750")
+    recording = only(tmp_path, "cwru")
+    assert [(c.name, c.bearing) for c in recording.channels] == [("FE", "6205")]
+    assert (recording.label, recording.label_channel, recording.speed_rpm) == ("rolling_element", "DE", 1750.0)
+    assert waveform(recording).samples.shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("text", "state"),
+    [
+        ("InnerRaceFault_vload_1", "inner_race"),
+        ("OR007@6", "outer_race"),
+        ("B014", "rolling_element"),
+        ("baseline", "normal"),
+        ("Healthy", "normal"),
+        ("no fault", "normal"),
+        ("abnormal", None),
+        ("unhealthy", None),
+        ("", None),
+    ],
+)
+def test_states_in_an_index_s_own_words(text: str, state: str | None) -> None:
+    assert state_of({"fault": text}) == state
+    assert state_of({"fault": ""}, otherwise=text) == state
 
 
 # --- femto ------------------------------------------------------------------------------------------------------------
