@@ -130,6 +130,11 @@ class Cutter:
             The window's epoch.
         version : int
             ``IN_TIME`` or ``CORRECTED``.
+
+        Returns
+        -------
+        window : Window
+            The window; its speed and load are means weighted by samples, undefined where a block doesn't know them.
         """
         if head == blocks[0].part.n_samples:
             blocks, head = blocks[1:], 0

@@ -1,0 +1,141 @@
+"""Poison, a flood of it, and an orderly stop, against real services and two real workers."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from confluent_kafka import Producer
+
+from adapters.kafka import read_log
+from contracts import records as r
+from contracts import topics
+from contracts.errors import BadRecord
+from runtime.services.identity import wait_until
+from runtime.services.places import outside_of
+from streams.dead_letters import LIMIT_PER_MINUTE
+from tests.faults.ledger.load import SITE, assets, sendings
+from tests.faults.ledger.rig import WORKERS, Rig
+
+pytestmark = pytest.mark.services
+
+KEY = b"L-01"
+SEED = 20_816
+#: Fault row 12: the partition goes on within so long; the pause between two checkpoints, which show it, comes on top.
+POISONED_S = 1.0 + 2.5
+GRACEFUL_S = 20.0
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    folder = Path(tempfile.mkdtemp(prefix="faultline-ends-"))
+    folder.chmod(0o755)  # ours alone; PostgreSQL's user has to enter it
+    rig = Rig(folder, lambda _line: None)
+    try:
+        rig.start(SITE, assets(1))
+        yield rig
+    finally:
+        rig.stop()
+        shutil.rmtree(outside_of(folder), ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def send(rig: Rig, values: list[bytes]) -> tuple[int, int]:
+    """Send values under the asset's key; return the partition and the last offset."""
+    places: list[tuple[int, int]] = []
+    producer = Producer(
+        {"bootstrap.servers": rig.urls.kafka, "enable.idempotence": True, "partitioner": "murmur2_random"}
+    )
+    for value in values:
+        producer.produce(
+            topics.MEASUREMENTS,
+            value,
+            KEY,
+            on_delivery=lambda _error, sent: places.append((sent.partition() or 0, sent.offset() or 0)),
+        )
+        producer.poll(0)
+    producer.flush(30)
+    assert len(places) == len(values)
+    return max(places)
+
+
+def applied(rig: Rig, partition: int) -> int:
+    with psycopg.connect(rig.urls.database) as connection:
+        row = connection.execute(
+            "SELECT applied_offset FROM checkpoint WHERE topic = %s AND partition = %s",
+            (topics.MEASUREMENTS, partition),
+        ).fetchone()
+    return row[0] if row else -1
+
+
+def good_blocks(rig: Rig, seconds: float) -> list[bytes]:
+    load = sendings(rig.codec, 1, seconds, SEED, time.time_ns() - round(seconds * 1e9))
+    return [sending.value for sending in load if sending.identity is not None]
+
+
+def poison(rig: Rig, count: int) -> list[bytes]:
+    """Return random bytes, and records of which a required field is missing, so that the body ends too early."""
+    whole = good_blocks(rig, 1.0)[0]
+    return [whole[: -1 - i % 40] if i % 2 else b"poison %d" % i for i in range(count)]
+
+
+def refused(rig: Rig) -> dict[tuple[int, int], r.DeadLetter]:
+    """Return dead letters by the place they name."""
+    found: dict[tuple[int, int], r.DeadLetter] = {}
+    for entry in read_log(rig.urls.kafka, topics.DEAD_LETTERS):
+        try:
+            letter = rig.codec.decode(entry.value)
+        except BadRecord:
+            continue
+        if isinstance(letter, r.DeadLetter) and letter.topic == topics.MEASUREMENTS:
+            found.setdefault((letter.partition, letter.offset), letter)
+    return found
+
+
+def assessments(rig: Rig) -> list[str]:
+    """Return the ids on the topic of subscribers, repetitions too."""
+    decoded = [rig.codec.decode(entry.value) for entry in read_log(rig.urls.kafka, topics.ASSESSMENTS)]
+    return [one.assessment_id for one in decoded if isinstance(one, r.Assessment)]
+
+
+def test_poison_is_kept_and_the_partition_goes_on(rig: Rig) -> None:
+    bad = poison(rig, 100)
+    send(rig, bad)
+    partition, last = send(rig, good_blocks(rig, 4.0))
+    began_s = time.monotonic()
+    assert wait_until(lambda: applied(rig, partition) >= last, POISONED_S, 0.05), "the partition stands still"
+    took_s = time.monotonic() - began_s
+    letters = refused(rig)
+    assert sorted(letter.value or b"" for letter in letters.values()) == sorted(bad)
+    assert {letter.reason for letter in letters.values()} == {"bad_frame", "undecodable"}
+    assert took_s <= POISONED_S
+    assert not rig.restarts
+
+
+def test_a_flood_of_poison_ends_the_worker_with_its_reason_and_skips_no_record(rig: Rig) -> None:
+    partition, last = send(rig, poison(rig, LIMIT_PER_MINUTE + 500))
+    assert wait_until(lambda: sum(rig.restarts.values()) > 0, 120.0, 0.05), "no worker ended"
+    assert applied(rig, partition) < last, "a checkpoint covers records beyond the limit"
+    logs = "".join((rig.services.folder.logs / f"{name}.log").read_text() for name in WORKERS)
+    assert f"at most {LIMIT_PER_MINUTE}; the last: undecodable" in logs
+    assert wait_until(lambda: applied(rig, partition) >= last, 120.0, 0.2), "the next worker doesn't go on"
+    assert {offset for at, offset in refused(rig) if at == partition} >= set(
+        range(last - LIMIT_PER_MINUTE - 499, last + 1)
+    )
+
+
+def test_an_orderly_stop_is_quick_and_nothing_is_processed_again(rig: Rig) -> None:
+    partition, last = send(rig, good_blocks(rig, 20.0))
+    assert wait_until(lambda: len(assessments(rig)) >= 10, 60.0, 0.5)
+    assert max(rig.stop_workers()) <= GRACEFUL_S
+    before = applied(rig, partition)
+    assert before >= last
+    for name in WORKERS:
+        rig.services.supervisor.start(rig.worker(name).spec).await_ready()
+    partition, last = send(rig, good_blocks(rig, 4.0))
+    assert wait_until(lambda: applied(rig, partition) >= last, 60.0, 0.2)
+    made = assessments(rig)
+    assert len(made) == len(set(made)), "an assessment was made twice"
