@@ -27,7 +27,6 @@ from pipelines.evaluation.femto import HEALTHY_SHARE
 from processors.bearings import bearing
 from processors.families import LineFamily
 from processors.whole_recording import RecordingJudgement, judge_recording
-from runtime.life_evaluation import HEALTHY_SHARE
 
 #: The label of a healthy machine.
 HEALTHY: Final = "normal"

@@ -1,7 +1,7 @@
 """How early a run to failure is noticed, and whether anything is called out while the machine is still healthy."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
