@@ -76,6 +76,7 @@ def evaluate_femto(folder: Path) -> Result:
         goals={"warned_before_the_end": "all runs", "false_alarms": "0"},
         notes=(
             "The remaining lives of the challenge are answered by evaluate rul.",
+            "The rule for steep rises was added after a development run had been noticed in its last window only.",
             "Nothing is drawn at random: there is no seed.",
         ),
     )
