@@ -52,12 +52,10 @@ class Feature:
 
 
 _MOMENTS: Final = "processors.time_domain.moments"
-_RATIOS: Final = "processors.time_domain.ratios"
 _INTEGRATED: Final = "processors.velocity.integrated_rms"
 _ORDER: Final = "processors.mean_square.line_rms"
 _BAND: Final = "processors.mean_square.band_rms"
 _POWER: Final = "processors.mean_square.describe_power"
-_PEAK: Final = "processors.spectrum.interpolated_peak"
 _FAMILY: Final = "processors.families.find_families"
 _CHOICE: Final = "processors.envelope.choose_bands"
 
@@ -80,12 +78,12 @@ FEATURES: Final[tuple[Feature, ...]] = (
     Feature("rms_g", "g", "root mean square, mean removed", _MOMENTS, _TEXTBOOK),
     Feature("peak_g", "g", "largest absolute value, mean removed", _MOMENTS, _TEXTBOOK),
     Feature("peak_to_peak_g", "g", "largest minus smallest value", _MOMENTS, _TEXTBOOK),
-    Feature("crest_factor", "1", "peak over rms", _RATIOS, _TEXTBOOK),
+    Feature("crest_factor", "1", "peak over rms", _MOMENTS, _TEXTBOOK),
     Feature("kurtosis", "1", "fourth moment over squared variance; 3 for Gaussian noise", _MOMENTS, _KURTOSIS),
     Feature("skewness", "1", "third moment over cubed standard deviation", _MOMENTS, _MOMENT_DEFINITION),
-    Feature("shape_factor", "1", "rms over mean absolute value", _RATIOS, _FACTORS),
-    Feature("impulse_factor", "1", "peak over mean absolute value", _RATIOS, _FACTORS),
-    Feature("clearance_factor", "1", "peak over squared mean root of absolute values", _RATIOS, _FACTORS),
+    Feature("shape_factor", "1", "rms over mean absolute value", _MOMENTS, _FACTORS),
+    Feature("impulse_factor", "1", "peak over mean absolute value", _MOMENTS, _FACTORS),
+    Feature("clearance_factor", "1", "peak over squared mean root of absolute values", _MOMENTS, _FACTORS),
     Feature(
         "velocity_rms_mm_s",
         "mm/s",
@@ -104,7 +102,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         "displacement_pp_um",
         "um",
         "displacement over the same band, true peak to peak",
-        "processors.velocity.DisplacementWave",
+        "processors.velocity.peak_to_peak",
         "ISO 20816-1:2016",
     ),
     Feature("order_1x_mm_s", "mm/s", "velocity rms of the line at 1x shaft speed", _ORDER, _TEXTBOOK, Machines.SHAFT),
@@ -115,8 +113,8 @@ FEATURES: Final[tuple[Feature, ...]] = (
     Feature("band_high_g", "g", "acceleration rms above 5 kHz; null where fs <= 10 kHz", _BAND, _SPECTRA),
     Feature("spectral_centroid_hz", "Hz", "power-weighted mean frequency", _POWER, "textbook definition"),
     Feature("spectral_entropy", "1", "Shannon entropy of the power spectrum over ln K", _POWER, _ENTROPY),
-    Feature("dominant_frequency_hz", "Hz", "frequency of the largest spectral line above 2 Hz", _PEAK, _INTERPOLATED),
-    Feature("dominant_amplitude_g", "g", "peak amplitude of that line", _PEAK, _INTERPOLATED),
+    Feature("dominant_frequency_hz", "Hz", "frequency of the largest spectral line above 2 Hz", _POWER, _INTERPOLATED),
+    Feature("dominant_amplitude_g", "g", "peak amplitude of that line", _POWER, _INTERPOLATED),
     Feature(
         "bpfo_db",
         "dB",

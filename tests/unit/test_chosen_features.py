@@ -74,7 +74,7 @@ def test_what_is_chosen_has_the_bits_of_everything_and_the_rest_is_null(name: st
     assert found.values[1:, chosen].tobytes() == everything().values[1:, chosen].tobytes()
     assert np.isnan(found.values[1:, ~chosen]).all()
     assert found.values.dtype == np.float32
-    assert found.health == everything().health
+    assert list(found.health) == list(everything().health)
 
 
 def test_no_line_is_looked_for_and_no_band_chosen_where_none_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
