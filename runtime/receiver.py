@@ -15,7 +15,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from adapters.notify import MAX_BODY_BYTES, BadSignature, verify
+from adapters.notify.message import MAX_BODY_BYTES
+from adapters.notify.signing import BadSignature, verify
 from contracts.ports import Clock
 
 MAX_REMEMBERED: Final = 1_000

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from adapters.notify import Dispatcher, WebhookSender
+from adapters.notify.dispatcher import Dispatcher
+from adapters.notify.sender import WebhookSender
 from adapters.timescale import Database, DeliveryQueue
 from contracts.errors import ConfigurationError
 from runtime.clock import SystemClock

@@ -12,7 +12,9 @@ import httpx
 import pytest
 import uvicorn
 
-from adapters.notify import Dispatcher, WebhookSender, new_secret
+from adapters.notify.dispatcher import Dispatcher
+from adapters.notify.sender import WebhookSender
+from adapters.notify.signing import new_secret
 from adapters.timescale import Database, DeliveryQueue, migrate
 from contracts.ports import Delivery, Endpoint
 from runtime.clock import SystemClock

@@ -7,8 +7,8 @@ import typing
 import httpx
 import pytest
 
-from adapters.notify import MAX_BODY_BYTES, new_secret
-from adapters.notify.signing import signed_headers
+from adapters.notify.message import MAX_BODY_BYTES
+from adapters.notify.signing import new_secret, signed_headers
 from runtime.receiver import create_receiver
 
 SECRET: typing.Final = new_secret()
