@@ -82,7 +82,7 @@ def evaluate_tep(folder: Path) -> Result:
         goals={"far": "≤ 0.02", "known_faults_detected": "all of known_faults"},
         notes=(
             "F1 and MAR are over all faults, those included that no detector is known to see (3, 9, 15).",
-            "Shares of the variance were compared on the development faults; the choice changed none that PCA is known for.",
+            "Shares of the variance were compared on the development faults; none changed what PCA is known to find.",
             "Nothing is drawn at random: there is no seed.",
         ),
     )
