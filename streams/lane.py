@@ -1,4 +1,4 @@
-"""The lane: whole batches of measurements from librdkafka, past Faust's per-record path.
+"""The lane: whole batches of a high-rate topic from librdkafka, past Faust's per-record path.
 
 It owns the consumer. Partitions are claimed in the database before the first record is read, read from the offset their
 checkpoint names, and given up with a checkpoint. While the agent is busy the consumer is paused but goes on polling, so
@@ -7,17 +7,15 @@ that memory stays bounded and the group membership alive.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from contracts import topics
 from contracts.errors import Unavailable
-from streams.conditions import ConditionWorker
 from streams.message import LogMessage
 
 _log = structlog.get_logger(__name__)
@@ -33,16 +31,40 @@ _PREFETCH_KIB: Final = 32 * 1024
 _NS_PER_MS: Final = 1_000_000
 
 
+Commit = Callable[[dict[int, int]], Awaitable[None]]
+
+
+class BatchWorker(Protocol):
+    """What a lane feeds: it owns partitions, processes their records in order, and makes that durable."""
+
+    async def claim(self, partition: int) -> int:
+        """Take a partition; return the offset to read from. Tries until that is known."""
+
+    def drop(self, partitions: Iterable[int]) -> None:
+        """Forget partitions without a checkpoint: another worker has them."""
+
+    def applied(self) -> dict[int, int]:
+        """Return the last processed offset of every owned partition."""
+
+    async def process(self, batch: list[LogMessage]) -> None:
+        """Process a batch in log order."""
+
+    async def checkpoint(self, commit: Commit) -> float:
+        """Make what is processed durable, then have `commit` told; return the seconds until the next checkpoint."""
+
+
 class Lane:
-    """A consumer of ``measurements`` that hands batches on and obeys back-pressure.
+    """A consumer of one topic that hands batches on and obeys back-pressure.
 
     Parameters
     ----------
     kafka_url : str
         Bootstrap servers.
+    topic : str
+        What is read.
     group : str
         Consumer group.
-    worker : ConditionWorker
+    worker : BatchWorker
         Claims, checkpoints and drops partitions.
     put : callable
         Takes a batch.
@@ -53,11 +75,13 @@ class Lane:
     def __init__(
         self,
         kafka_url: str,
+        topic: str,
         group: str,
-        worker: ConditionWorker,
+        worker: BatchWorker,
         put: Callable[[list[LogMessage]], Awaitable[None]],
         busy: Callable[[], bool],
     ) -> None:
+        self._topic = topic
         self._worker = worker
         self._put = put
         self._busy = busy
@@ -90,7 +114,7 @@ class Lane:
         self._loop = asyncio.get_running_loop()
         await self._in_thread(
             lambda: self._consumer.subscribe(
-                [topics.MEASUREMENTS], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
+                [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
             )
         )
 
@@ -150,11 +174,11 @@ class Lane:
         while not self._commits.empty():
             newest.update(self._commits.get())
         if newest:
-            positions = [TopicPartition(topics.MEASUREMENTS, p, offset) for p, offset in newest.items()]
+            positions = [TopicPartition(self._topic, p, offset) for p, offset in newest.items()]
             try:
                 self._consumer.commit(offsets=positions, asynchronous=True)
             except KafkaException as error:
-                _log.warning("missed_commit", topic=topics.MEASUREMENTS, error=str(error))
+                _log.warning("missed_commit", topic=self._topic, error=str(error))
 
     def _idle(self) -> None:
         """Poll without taking anything: paused partitions deliver nothing."""
@@ -173,7 +197,7 @@ class Lane:
         starts = []
         for partition in partitions:
             offset = self._await(self._worker.claim(partition.partition))
-            starts.append(TopicPartition(topics.MEASUREMENTS, partition.partition, offset))
+            starts.append(TopicPartition(self._topic, partition.partition, offset))
         consumer.incremental_assign(starts)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -213,10 +237,11 @@ def _as_log_message(message: Any) -> LogMessage:
 
 
 def _is_error(message: Message) -> bool:
+    """Return whether this is an error in a message's place, which is logged."""
     error = message.error()
     if error is not None:
-        _log.warning("consumer_error", topic=topics.MEASUREMENTS, error=error.str())
-    return error is not None or message.offset() == OFFSET_INVALID
+        _log.warning("consumer_error", topic=message.topic(), error=error.str())
+    return error is not None
 
 
 def _report(error: KafkaError) -> None:

@@ -5,7 +5,7 @@ import asyncio
 import faust
 import pytest
 
-from streams.app import _Batches
+from streams.feed import Batches
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def app() -> faust.App:
 
 def test_a_rebalance_of_faust_keeps_batches_and_whoever_waits_to_put_one(app: faust.App) -> None:
     async def work() -> list[str]:
-        batches = _Batches(app, maxsize=1)
+        batches = Batches(app, maxsize=1)
         agents = batches.clone(is_iterator=True)
         app.flow_control.resume()
         await batches.put("first")  # type: ignore[arg-type]
@@ -32,4 +32,4 @@ def test_a_rebalance_of_faust_keeps_batches_and_whoever_waits_to_put_one(app: fa
 
 
 def test_a_channel_without_an_agent_is_never_full(app: faust.App) -> None:
-    assert not _Batches(app, maxsize=1).full()
+    assert not Batches(app, maxsize=1).full()
