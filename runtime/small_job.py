@@ -8,15 +8,14 @@ import asyncio
 import os
 import sys
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
 import faust
-import msgspec
 import uvloop
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
+from msgspec import msgpack
 
 from adapters.kafka import KafkaWriter
 from adapters.timescale import Database, PartitionStore
@@ -25,6 +24,7 @@ from contracts.errors import ConfigurationError
 from loadtests.peers.frames import PARTITIONS
 from loadtests.peers.job import CHECKPOINT_S, LINGER_MS, Orders, SmallJob, State
 from runtime.clock import SystemClock
+from runtime.memory import keep_freed_memory
 from runtime.settings import load_settings
 from streams.app import bare_app
 from streams.feed import Feed, add_lane, end
@@ -35,14 +35,6 @@ from streams.watchdog import LogEnds, Watchdog
 
 _ANSWER_S: Final = 30.0
 _AGENT: Final = "small-job"
-
-
-@dataclass(slots=True)
-class _Owned:
-    ownership: ports.Ownership
-    applied_offset: int
-    states: dict[int, State] = field(default_factory=dict)
-    changed: set[int] = field(default_factory=set)
 
 
 class SmallJobWorker:
@@ -65,56 +57,62 @@ class SmallJobWorker:
         self._store = store
         self._writer = writer
         self._orders = orders
-        self._owned: dict[int, _Owned] = {}
+        self._owned: dict[int, ports.Ownership] = {}
+        self._applied: dict[int, int] = {}
+        self._states: dict[int, State] = {}
+        #: Partition of each channel whose state isn't stored yet.
+        self._changed: dict[int, int] = {}
         self._turn = asyncio.Lock()
 
     async def claim(self, partition: int) -> int:
         """Take a partition with the states of its channels; return the offset to read from."""
         ownership, checkpoint = await self._store.claim(self._orders.group, partition, str(os.getpid()))
-        states = {int(channel): msgspec.msgpack.decode(state, type=State) for channel, state in checkpoint.states.items()}
-        self._owned[partition] = _Owned(ownership, checkpoint.applied_offset, states)
+        self._owned[partition] = ownership
+        self._applied[partition] = checkpoint.applied_offset
+        self._states |= {
+            int(channel): msgpack.decode(state, type=State) for channel, state in checkpoint.states.items()
+        }
         return checkpoint.resume_offset
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget partitions: another worker has them."""
         for partition in partitions:
             self._owned.pop(partition, None)
+            self._applied.pop(partition, None)
 
     def applied(self) -> dict[int, int]:
         """Return the last processed offset of every owned partition."""
-        return {partition: owned.applied_offset for partition, owned in list(self._owned.items())}
+        return dict(self._applied)
 
     async def process(self, batch: list[LogMessage]) -> None:
-        """Score the frames of a batch, a partition after the other, and write their records."""
+        """Score the frames of a batch and write their records."""
         async with self._turn:
-            by_partition: dict[int, list[LogMessage]] = {}
-            for message in batch:
-                by_partition.setdefault(message.partition, []).append(message)
-            for partition, messages in by_partition.items():
-                owned = self._owned.get(partition)
-                if owned is not None:
-                    await self._score(owned, messages)
-
-    async def _score(self, owned: _Owned, messages: list[LogMessage]) -> None:
-        channels, records = self._job.score([message.value or b"" for message in messages], owned.states)
-        await self._writer.send_all(self._orders.sink, zip([m.key for m in messages], records, strict=True))
-        owned.changed.update(channels)
-        owned.applied_offset = messages[-1].offset
+            owned = [message for message in batch if message.partition in self._owned]
+            channels, records = self._job.score([message.value or b"" for message in owned], self._states)
+            await self._writer.send_all(self._orders.sink, zip([m.key for m in owned], records, strict=True))
+            for channel, message in zip(channels, owned, strict=True):
+                self._changed[channel] = message.partition
+                self._applied[message.partition] = message.offset
 
     async def checkpoint(self, commit: Commit) -> float:
         """Store what is processed once its records are acknowledged; return the seconds until the next checkpoint."""
         async with self._turn:
-            taken = [(partition, owned, self._taken(owned)) for partition, owned in self._owned.items() if owned.changed]
+            applied, taken = dict(self._applied), self._taken()
             await self._writer.flush()
-        for _, owned, checkpoint in taken:
-            await self._store.checkpoint(owned.ownership, checkpoint)
-        await commit({partition: checkpoint.resume_offset for partition, _, checkpoint in taken})
+        for partition, states in taken.items():
+            checkpoint = ports.Checkpoint(applied[partition], applied[partition] + 1, states)
+            await self._store.checkpoint(self._owned[partition], checkpoint)
+        await commit({partition: applied[partition] + 1 for partition in taken})
         return CHECKPOINT_S
 
-    def _taken(self, owned: _Owned) -> ports.Checkpoint:
-        states = {str(channel): msgspec.msgpack.encode(owned.states[channel]) for channel in sorted(owned.changed)}
-        owned.changed.clear()
-        return ports.Checkpoint(owned.applied_offset, owned.applied_offset + 1, states)
+    def _taken(self) -> dict[int, dict[str, bytes]]:
+        """Return the changed states by partition and channel, of partitions that are owned."""
+        taken: dict[int, dict[str, bytes]] = {}
+        for channel, partition in self._changed.items():
+            if partition in self._owned:
+                taken.setdefault(partition, {})[str(channel)] = msgpack.encode(self._states[channel])
+        self._changed.clear()
+        return taken
 
 
 def _watch(orders: Orders, worker: SmallJobWorker) -> Watchdog:
@@ -155,6 +153,7 @@ def main() -> int:
     orders, settings = Orders.given(), load_settings()
     if settings.database_url is None:
         raise ConfigurationError("the small job needs FAULTLINE_DATABASE_URL")
+    keep_freed_memory()  # as the worker does
     Path(orders.folder).mkdir(parents=True)
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)

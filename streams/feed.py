@@ -8,21 +8,21 @@ import asyncio
 import os
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, NoReturn
 
 import faust
 import structlog
 from mode.utils.queues import ThrowableQueue
 
 from contracts.errors import FaultlineError
-from streams.lane import BatchWorker, Lane
+from streams.lane import BatchWorker, Lane, Room
 from streams.message import LogMessage
 from streams.watchdog import Watchdog
 
 _log = structlog.get_logger(__name__)
 
-#: Batches between a lane and its agent.
-_BATCHES: Final = 4
+#: Batches between a lane and the end of their processing: one is worked on, one is ready.
+_BATCHES: Final = 2
 
 
 class Batches(faust.Channel[Any]):
@@ -41,9 +41,11 @@ class Batches(faust.Channel[Any]):
             )
         return self._queue
 
-    def full(self) -> bool:
-        """Return whether the agent is behind: what is put here lies in the queue of the agent's own clone."""
-        return any(clone.queue.full() for clone in self._subscribers)
+    def put_now(self, batch: list[LogMessage]) -> bool:
+        """Put a batch where the agent finds it, the queue of its own clone; return whether there is an agent."""
+        for clone in self._subscribers:
+            clone.queue.put_nowait(batch)
+        return bool(self._subscribers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,22 +81,25 @@ class Feed:
 def add_lane(app: faust.App, feed: Feed) -> None:
     """Add a feed's agent, and the service that reads for it, to `app`."""
     batches = Batches(app, maxsize=_BATCHES)
+    room = Room(_BATCHES)
 
-    async def put(batch: list[LogMessage]) -> None:
-        await batches.put(cast("Any", batch))
+    def put(batch: list[LogMessage]) -> None:
+        if not batches.put_now(batch):
+            _log.critical("ended_worker", error="the lane has read before its agent was there")
+            end()
 
     @app.agent(batches, name=feed.agent)
     async def process(stream: AsyncIterable[list[LogMessage]]) -> None:
         async for batch in stream:
             await or_end(feed.worker.process(batch))
+            room.give()
 
     @app.service
     class LaneService(faust.Service):
         """Feeds the agent; keeps checkpoints and further steps going."""
 
         async def on_start(self) -> None:
-            self.lane = Lane(feed.kafka_url, feed.topic, feed.group, feed.worker, put, batches.full)
-            await self.lane.start()
+            self.lane = Lane(feed.kafka_url, feed.topic, feed.group, feed.worker, put, room)
             self.watchdog = feed.watch()
             for step, pause_s in feed.steps:
                 self.add_future(self.repeat(step, pause_s))
@@ -110,9 +115,8 @@ def add_lane(app: faust.App, feed: Feed) -> None:
                 await self.sleep(pause_s)
 
         @faust.Service.task
-        async def pump(self) -> None:
-            while not self.should_stop:
-                await or_end(self.lane.pump())
+        async def read(self) -> None:
+            await or_end(self.lane.run())
 
         @faust.Service.task
         async def checkpoint(self) -> None:

@@ -7,9 +7,11 @@ that memory stays bounded and the group membership alive.
 
 import asyncio
 import logging
+import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
 from typing import Any, Final, Protocol
 
 import structlog
@@ -20,12 +22,15 @@ from streams.message import LogMessage
 
 _log = structlog.get_logger(__name__)
 
-#: Records in one batch at most.
+#: Records in one batch, and about how many bytes: what is worked on should stay in the caches.
 BATCH_RECORDS: Final = 256
+BATCH_BYTES: Final = 2 * 1024 * 1024
 _POLL_S: Final = 0.1
-#: A full channel is waited for by looking so often, and for so long before the consumer is paused.
-_ROOM_POLL_S: Final = 0.005
+#: Room is waited for so long before the consumer is paused.
 _PATIENCE_S: Final = 1.0
+#: Of one partition in one answer of the broker; a larger record comes all the same. Larger answers leave the caches,
+#: and the memory for each is made anew.
+_FETCH_BYTES: Final = 1024 * 1024
 #: Prefetched records per consumer (KiB).
 _PREFETCH_KIB: Final = 32 * 1024
 _NS_PER_MS: Final = 1_000_000
@@ -53,8 +58,82 @@ class BatchWorker(Protocol):
         """Make what is processed durable, then have `commit` told; return the seconds until the next checkpoint."""
 
 
+@dataclass(slots=True)
+class BatchSize:
+    """How many records a batch may hold, from the size of those before.
+
+    Examples
+    --------
+    >>> size = BatchSize()
+    >>> size.learn([LogMessage("measurements", 0, 0, 0, None, bytes(65_536))])
+    >>> size.records
+    32
+    """
+
+    records: int = BATCH_RECORDS
+
+    def learn(self, batch: list[LogMessage]) -> None:
+        """Take the mean size of `batch` for that of the next."""
+        bytes_each = sum(len(message.value or b"") for message in batch) // max(len(batch), 1)
+        self.records = max(1, min(BATCH_RECORDS, BATCH_BYTES // max(bytes_each, 1)))
+
+
+class Room:
+    """Room for so many batches between being read and being processed; shared by two threads.
+
+    Parameters
+    ----------
+    batches : int
+        How many.
+
+    Examples
+    --------
+    >>> room = Room(1)
+    >>> room.take(0.0), room.take(0.0)
+    (True, False)
+    """
+
+    def __init__(self, batches: int) -> None:
+        self._free: SimpleQueue[None] = SimpleQueue()
+        self._batches = batches
+        #: Taken by the reader for a batch that it has yet to hand on.
+        self._held = 0
+        for _ in range(batches):
+            self._free.put(None)
+
+    def take(self, timeout_s: float) -> bool:
+        """Take room for one batch; return whether there was any in time."""
+        if self._held:
+            return True
+        try:
+            self._free.get(timeout=timeout_s)
+        except Empty:
+            return False
+        self._held = 1
+        return True
+
+    def hand_on(self) -> None:
+        """Say that a batch was read into the room taken last: it's free again once ``give`` is called."""
+        self._held = 0
+
+    def give(self) -> None:
+        """Give back the room of a batch that is processed."""
+        self._free.put(None)
+
+    def drain(self) -> None:
+        """Return once every batch that was handed on is processed; called by the reader."""
+        others = self._batches - self._held
+        for _ in range(others):
+            self._free.get()
+        for _ in range(others):
+            self._free.put(None)
+
+
 class Lane:
-    """A consumer of one topic that hands batches on and obeys back-pressure.
+    """A consumer of one topic that hands batches on as they are asked for.
+
+    The lane reads when there is room, and whoever has processed a batch gives its room back. So a batch is read about
+    when the one before it is taken up: it holds one record when nothing waits, and many while a backlog does.
 
     Parameters
     ----------
@@ -67,9 +146,9 @@ class Lane:
     worker : BatchWorker
         Claims, checkpoints and drops partitions.
     put : callable
-        Takes a batch.
-    busy : callable
-        Tells whether the batches handed on before are still waiting.
+        Takes a batch, in the event loop, at once.
+    room : Room
+        For batches that are read and not yet processed.
     """
 
     def __init__(
@@ -78,17 +157,19 @@ class Lane:
         topic: str,
         group: str,
         worker: BatchWorker,
-        put: Callable[[list[LogMessage]], Awaitable[None]],
-        busy: Callable[[], bool],
+        put: Callable[[list[LogMessage]], None],
+        room: "Room",
     ) -> None:
         self._topic = topic
         self._worker = worker
         self._put = put
-        self._busy = busy
+        self._room = room
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lane")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._paused = False
         self._stopping = False
+        self._closing = threading.Event()
+        self._batch_size = BatchSize()
         self._commits: SimpleQueue[dict[int, int]] = SimpleQueue()
         self._consumer = Consumer(
             {
@@ -100,7 +181,7 @@ class Lane:
                 "partition.assignment.strategy": "cooperative-sticky",
                 "fetch.wait.max.ms": 20,
                 "fetch.queue.backoff.ms": 20,
-                "fetch.message.max.bytes": 8 * 1024 * 1024,
+                "fetch.message.max.bytes": _FETCH_BYTES,
                 "queued.max.messages.kbytes": _PREFETCH_KIB,
                 "session.timeout.ms": 10_000,
                 "reconnect.backoff.max.ms": 1_000,
@@ -109,43 +190,25 @@ class Lane:
             logger=logging.getLogger("kafka.librdkafka"),
         )
 
-    async def start(self) -> None:
-        """Join the group."""
-        self._loop = asyncio.get_running_loop()
-        await self._in_thread(
-            lambda: self._consumer.subscribe(
-                [self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
-            )
-        )
+    async def run(self) -> None:
+        """Join the group and read, in a thread of its own, until `stop`.
 
-    async def pump(self) -> None:
-        """Read one batch and hand it on; while the agent is busy only keep the membership alive."""
-        if self._busy():
-            await self._wait_for_room()
-            return
-        batch = await self._in_thread(self._read)
-        if batch:
-            await self._put(batch)
-
-    async def _wait_for_room(self) -> None:
-        """Wait for an agent that is busy; while one stands still, go on polling with everything paused.
-
-        Pausing throws away what was fetched ahead, so it isn't for every full channel.
+        Raises
+        ------
+        FaultlineError
+            A partition can't be claimed or checkpointed.
+        KafkaException
+            The consumer can't go on.
         """
-        loop = asyncio.get_running_loop()
-        patient_until_s = loop.time() + _PATIENCE_S
-        while self._busy():
-            if loop.time() < patient_until_s:
-                await asyncio.sleep(_ROOM_POLL_S)
-            else:
-                await self._in_thread(self._idle)
+        self._loop = asyncio.get_running_loop()
+        await self._loop.run_in_executor(self._thread, self._run, self._loop)
 
     async def stop(self) -> None:
         """Checkpoint what is processed and leave the group."""
         self._stopping = True
         await self._worker.checkpoint(self.commit)
-        await self._in_thread(self._close)
-        self._thread.shutdown()
+        self._closing.set()
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
 
     async def commit(self, offsets: dict[int, int]) -> None:
         """Have resume offsets committed to Kafka, soon: the database's checkpoint is what counts.
@@ -157,16 +220,30 @@ class Lane:
 
     # --- in the lane's own thread -------------------------------------------------------------------------------------
 
-    def _read(self) -> list[LogMessage]:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        while not self._closing.is_set():
+            self._commit()
+            # pausing throws away what was fetched ahead, so it isn't for every batch that takes a while
+            if not self._room.take(_POLL_S if self._paused else _PATIENCE_S):
+                self._idle()
+            elif batch := self._read():
+                self._room.hand_on()
+                loop.call_soon_threadsafe(self._put, batch)
         self._commit()
+        self._consumer.close()
+
+    def _read(self) -> list[LogMessage]:
         if self._paused:
             self._consumer.resume(self._consumer.assignment())
             self._paused = False
         first = self._consumer.poll(_POLL_S)
         if first is None:
             return []
-        messages = [first, *self._consumer.consume(BATCH_RECORDS - 1, timeout=0)]
-        return [_as_log_message(message) for message in messages if not _is_error(message)]
+        messages = [first, *self._consumer.consume(self._batch_size.records - 1, timeout=0)]
+        batch = [_as_log_message(message) for message in messages if not _is_error(message)]
+        self._batch_size.learn(batch)
+        return batch
 
     def _commit(self) -> None:
         """Commit what checkpoints have asked for; a refusal is no fault."""
@@ -189,11 +266,9 @@ class Lane:
             again = _as_log_message(unexpected)
             self._consumer.seek(TopicPartition(again.topic, again.partition, again.offset))
 
-    def _close(self) -> None:
-        self._commit()
-        self._consumer.close()
-
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # what was read of a partition that comes back must be gone before its new owner begins
+        self._room.drain()
         starts = []
         for partition in partitions:
             offset = self._await(self._worker.claim(partition.partition))
@@ -214,9 +289,6 @@ class Lane:
         if self._loop is None:
             raise Unavailable("lane", "it hasn't been started")
         return asyncio.run_coroutine_threadsafe(step, self._loop).result()
-
-    async def _in_thread(self, call: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
 async def _no_commit(_offsets: dict[int, int]) -> None:

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
+from typing import TypeAlias
 
 import bytewax.operators as op
 from bytewax.connectors.kafka import KafkaSinkMessage, KafkaSourceMessage
@@ -19,8 +20,8 @@ from bytewax.run import cli_main
 from loadtests.peers.job import BATCH, CHECKPOINT_S, LINGER_MS, Features, Orders, SmallJob, State, advance, encode
 from loadtests.peers.job import record as record_of
 
-Source = KafkaSourceMessage[bytes, bytes]
-Out = KafkaSinkMessage[bytes, bytes]
+Source: TypeAlias = "KafkaSourceMessage[bytes, bytes]"
+Out: TypeAlias = "KafkaSinkMessage[bytes, bytes]"
 
 
 def _record_by_record(job: SmallJob, messages: "op.Stream[Source]") -> "op.KeyedStream[Out]":

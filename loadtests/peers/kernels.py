@@ -5,7 +5,8 @@ equal bands of the Hann-windowed spectrum. The cheapest form known is the one fo
 Numba, and between them one FFT over several rows by SciPy, which vectorises across rows.
 """
 
-from typing import Any, Final
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
 
 import numba
 import numpy as np
@@ -28,7 +29,12 @@ _ROWS: Final = 32
 _MAGNITUDE: Final = np.int32(0x7FFFFFFF)
 _f4: Final = np.float32
 
-_compiled: Any = numba.njit(cache=True, fastmath=True, nogil=True, error_model="numpy")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def _compiled(function: _Function) -> _Function:
+    compiled: _Function = numba.njit(cache=True, fastmath=True, nogil=True, error_model="numpy")(function)
+    return compiled
 
 
 @_compiled

@@ -1,20 +1,15 @@
 """Rounds over all programs on one broker: what each costs per frame, and how late its records are at 300 frames/s.
 
 The clock starts at a program's first frame and ends when its last record is on the topic; CPU time is that of the whole
-process with all its threads. Programs take turns, so that what else goes on on the machine meets all of them. After each
-throughput run the records are read and checked.
+process with all its threads. Programs take turns, so that what else goes on on the machine meets all of them. After
+each throughput run the records are read and checked.
 """
 
-import contextlib
-import json
-import shutil
-import signal
 import statistics
-import subprocess
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,31 +20,19 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from contracts.errors import Unavailable
-from loadtests.machine import Cores, pinned
+from loadtests.machine import Cores
 from loadtests.peers.frames import CHANNELS, FRAME, PARTITIONS, FrameSource
-from loadtests.peers.job import Orders
+from loadtests.peers.running import START_S, Program, Running
 from loadtests.results import quantile, rounded
 
 RATE_PER_S: Final = 300.0
-_START_S: Final = 90.0
 _RUN_S: Final = 120.0
-_STOP_S: Final = 10.0
 _LOOK_S: Final = 0.01
 _ANSWER_S: Final = 30.0
 #: Records are checked against NumPy's float64 up to this relative difference.
 _TOLERANCE: Final = 1e-4
 
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Program:
-    """What is measured: its name, and the command that is given the orders as its last arguments but `options`."""
-
-    name: str
-    command: Sequence[str]
-    environment: Mapping[str, str]
-    options: Sequence[str] = ()
 
 
 @dataclass(slots=True)
@@ -124,7 +107,7 @@ class Bench:
         sink = f"{program.name}-{uuid.uuid4().hex[:6]}"
         self._create(sink)
         ends = Consumer({"bootstrap.servers": self._kafka_url, "group.id": "ends"})
-        with _Running(self, program, "frames", sink) as running:
+        with self._run(program, "frames", sink) as running:
             at_s, cpu_s = running.await_mark()
             while self._written(ends, sink) < self._frames:
                 running.check(at_s + _RUN_S)
@@ -151,8 +134,8 @@ class Bench:
         subscriber = self._subscribe(sink, wait_ms=5)
         producer = Producer({"bootstrap.servers": self._kafka_url, "linger.ms": 0})
         count = int(RATE_PER_S * seconds)
-        with _Running(self, program, f"{sink}-in", sink) as running:
-            deadline_s = time.time() + _START_S
+        with self._run(program, f"{sink}-in", sink) as running:
+            deadline_s = time.time() + START_S
             self._send(producer, f"{sink}-in", range(CHANNELS))  # every channel once, until all has been answered
             producer.flush(_ANSWER_S)
             warm = 0
@@ -169,7 +152,7 @@ class Bench:
                 if message is not None and message.error() is None:
                     at_ns = msgspec.json.decode(message.value() or b"")["at_ns"]
                     figures.latencies_ms.append((time.time_ns() - at_ns) / 1e6)
-                running.check(began_s + seconds + _START_S)
+                running.check(began_s + seconds + START_S)
         subscriber.close()
 
     def _send(self, producer: Producer, topic: str, numbers: range) -> None:
@@ -178,15 +161,8 @@ class Bench:
             producer.produce(topic, value, key, partition)
         producer.poll(0)
 
-    def start(self, program: Program, source: str, sink: str) -> tuple["subprocess.Popen[bytes]", Path]:
-        """Start a program on its core; return the process and the folder of its mark and log."""
-        folder = self._folder / sink
-        folder.mkdir(parents=True)
-        orders = Orders(self._kafka_url, source, sink, sink, str(folder / "state"), str(folder / "mark.json"))
-        command = [*program.command, json.dumps(asdict(orders)), *program.options]
-        with pinned(self._cores.measured), (folder / "log").open("wb") as log:
-            process = subprocess.Popen(command, env=dict(program.environment), stdout=log, stderr=log)
-        return process, folder
+    def _run(self, program: Program, source: str, sink: str) -> Running:
+        return Running(program, self._kafka_url, source, sink, self._folder / sink, self._cores.measured)
 
     def _create(self, topic: str) -> None:
         self._admin.create_topics([NewTopic(topic, PARTITIONS, 1)])[topic].result(_ANSWER_S)
@@ -231,53 +207,9 @@ class Bench:
             )
 
 
-class _Running:
-    """A program that runs; it is stopped at the end, whatever happened."""
-
-    def __init__(self, bench: Bench, program: Program, source: str, sink: str) -> None:
-        self._program = program
-        self._process, self._folder = bench.start(program, source, sink)
-
-    def __enter__(self) -> "_Running":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.send_signal(signal.SIGTERM)
-        try:
-            self._process.wait(_STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        shutil.rmtree(self._folder)
-
-    def await_mark(self) -> tuple[float, float]:
-        """Return time and CPU time at the first frame, s."""
-        mark = self._folder / "mark.json"
-        deadline_s = time.time() + _START_S
-        while not mark.exists():
-            self.check(deadline_s)
-            time.sleep(_LOOK_S)
-        noted = json.loads(mark.read_text(encoding="ascii"))
-        return noted["at_s"], noted["cpu_s"]
-
-    def check(self, deadline_s: float) -> None:
-        """Raise ``Unavailable`` once the program has ended or the deadline has passed."""
-        if self._process.poll() is not None or time.time() > deadline_s:
-            log = (self._folder / "log").read_text(encoding="utf-8", errors="replace")
-            state = "took too long" if self._process.returncode is None else f"ended with {self._process.returncode}"
-            raise Unavailable(self._program.name, f"{state}: {log[-1500:]}")
-
-    def cpu_s(self) -> float:
-        """Return the CPU time of all its threads, those that have ended included, s."""
-        return time.clock_gettime((~self._process.pid << 3) | 2)  # clock_getcpuclockid(3)
-
-    def rss_mb(self) -> float:
-        """Return its largest resident memory so far, MiB."""
-        status = Path(f"/proc/{self._process.pid}/status").read_text(encoding="ascii")
-        return int(status.split("VmHWM:")[1].split()[0]) / 1024
-
-
-def run_rounds(bench: Bench, programs: Sequence[Program], rounds: int, latency_s: float, say: Say) -> dict[str, Figures]:
+def run_rounds(
+    bench: Bench, programs: Sequence[Program], rounds: int, latency_s: float, say: Say
+) -> dict[str, Figures]:
     """Run all programs in turn, `rounds` times, then each in real time.
 
     Parameters
