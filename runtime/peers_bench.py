@@ -17,13 +17,14 @@ from typing import Any, Final
 
 from adapters.timescale import migrate
 from loadtests.machine import Cores, describe_machine
-from loadtests.peers.rounds import Bench, Figures, Program, run_rounds
+from loadtests.peers.rounds import Bench, Figures, run_rounds
+from loadtests.peers.running import Program
 from loadtests.results import rounded
 from runtime.measured import measured_stack
 from runtime.settings import PROJECT, Settings, child_environment
 
 ROUNDS: Final = 5
-FRAMES: Final = 40_000
+FRAMES: Final = 90_000
 LATENCY_S: Final = 20.0
 _UV: Final = PROJECT / ".tools" / "bin" / "uv"
 _INSTALL_S: Final = 300.0

@@ -128,7 +128,7 @@ def _build(orders: Orders, store: ports.PartitionStore) -> faust.App:
     admin.create_topics([NewTopic(control, 1, 1)])[control].result(_ANSWER_S)
     app = bare_app(orders.group, orders.bootstrap, 1, orders.folder)
     writer = KafkaWriter(orders.bootstrap, linger_ms=LINGER_MS, max_messages=200_000)
-    worker = SmallJobWorker(SmallJob(orders.mark), store, writer, orders)
+    worker = SmallJobWorker(SmallJob(), store, writer, orders)
     feed = Feed(
         agent=_AGENT,
         kafka_url=orders.bootstrap,

@@ -89,8 +89,14 @@ class Room:
     Examples
     --------
     >>> room = Room(1)
-    >>> room.take(0.0), room.take(0.0)
-    (True, False)
+    >>> room.take(0.0)
+    True
+    >>> room.hand_on()
+    >>> room.take(0.0)
+    False
+    >>> room.give()
+    >>> room.take(0.0)
+    True
     """
 
     def __init__(self, batches: int) -> None:

@@ -56,7 +56,7 @@ def main() -> None:
     orders = Orders.given()
     flow = Dataflow("small_job")
     source = kafka.input("in", flow, brokers=[orders.bootstrap], topics=[orders.source], batch_size=BATCH)
-    scored = FORMS[sys.argv[2]](SmallJob(orders.mark), source.oks)
+    scored = FORMS[sys.argv[2]](SmallJob(), source.oks)
     kafka.output(
         "out",
         op.map("unkey", scored, lambda item: item[1]),

@@ -6,13 +6,9 @@ the state before it.
 
 import json
 import math
-import os
-import resource
 import sys
-import time
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -51,8 +47,6 @@ class Orders:
         Consumer group, and prefix of whatever the program names.
     folder : str
         Where it may keep state.
-    mark : str
-        File that is written at the first frame.
     """
 
     bootstrap: str
@@ -60,7 +54,6 @@ class Orders:
     sink: str
     group: str
     folder: str
-    mark: str
 
     @classmethod
     def given(cls) -> "Orders":
@@ -69,22 +62,13 @@ class Orders:
 
 
 class SmallJob:
-    """Scores frames; notes when the first one came, since starting up isn't measured.
+    """Scores frames, one or many; in one thread."""
 
-    Parameters
-    ----------
-    mark : str
-        File that is written at the first frame.
-    """
-
-    def __init__(self, mark: str) -> None:
-        self._mark: Path | None = Path(mark)
+    def __init__(self) -> None:
         self._kernels = Kernels()
 
     def features(self, values: Sequence[bytes]) -> list[Features]:
         """Return asset, channel, time and features of many frames."""
-        if self._mark is not None:
-            self._note_start(self._mark)
         records, words = rows_of(values)
         rows = self._kernels.of_many(words, records["sampling_rate_hz"])
         return list(
@@ -99,8 +83,6 @@ class SmallJob:
 
     def score_one(self, value: bytes, state: State | None) -> tuple[bytes, State]:
         """Return a frame's record and the channel's new state."""
-        if self._mark is not None:
-            self._note_start(self._mark)
         frame = np.frombuffer(value, FRAME)[0]
         rate_hz = float(frame["sampling_rate_hz"])
         features = self._kernels.of_one(frame["samples"], rate_hz)
@@ -116,14 +98,6 @@ class SmallJob:
             channels.append(channel)
             records.append(encode(record(frame, z)))
         return channels, records
-
-    def _note_start(self, path: Path) -> None:
-        self._mark = None
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        text = json.dumps({"at_s": time.time(), "cpu_s": used.ru_utime + used.ru_stime, "pid": os.getpid()})
-        unfinished = path.with_suffix(".new")
-        unfinished.write_text(text, encoding="ascii")
-        unfinished.replace(path)
 
 
 def advance(state: State | None, rms: float) -> tuple[State, float]:

@@ -6,7 +6,7 @@ Numba, and between them one FFT over several rows by SciPy, which vectorises acr
 """
 
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
 
 import numba
 import numpy as np
@@ -33,8 +33,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def _compiled(function: _Function) -> _Function:
-    compiled: _Function = numba.njit(cache=True, fastmath=True, nogil=True, error_model="numpy")(function)
-    return compiled
+    return cast("_Function", numba.njit(cache=True, fastmath=True, nogil=True, error_model="numpy")(function))
 
 
 @_compiled

@@ -45,7 +45,7 @@ def main() -> None:
         }
     )
     consumer.subscribe([orders.source])
-    _loop(orders, SmallJob(orders.mark), consumer, producer, stopped)
+    _loop(orders, SmallJob(), consumer, producer, stopped)
     producer.flush()
     consumer.close()
 

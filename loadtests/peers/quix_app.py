@@ -10,7 +10,7 @@ from loadtests.peers.job import CHECKPOINT_S, LINGER_MS, Orders, SmallJob
 def main() -> None:
     """Run until SIGTERM."""
     orders = Orders.given()
-    job = SmallJob(orders.mark)
+    job = SmallJob()
     app = Application(
         broker_address=orders.bootstrap,
         consumer_group=orders.group,

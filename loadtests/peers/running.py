@@ -14,10 +14,7 @@ from contracts.errors import Unavailable
 from loadtests.machine import pinned
 from loadtests.peers.job import Orders
 
-#: A program gets this long until its first frame.
-START_S: Final = 90.0
 _STOP_S: Final = 10.0
-_LOOK_S: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +37,7 @@ class Running:
     kafka_url, source, sink : str
         The broker, and the topics that it reads and writes.
     folder : Path
-        For its state, mark and log; removed at the end.
+        For its state and log; removed at the end.
     core : frozenset of int
         Where it runs.
     """
@@ -51,7 +48,7 @@ class Running:
         self._program = program
         self._folder = folder
         folder.mkdir(parents=True)
-        orders = Orders(kafka_url, source, sink, sink, str(folder / "state"), str(folder / "mark.json"))
+        orders = Orders(kafka_url, source, sink, sink, str(folder / "state"))
         command = [*program.command, json.dumps(asdict(orders)), *program.options]
         with pinned(core), (folder / "log").open("wb") as log:
             self._process = subprocess.Popen(command, env=dict(program.environment), stdout=log, stderr=log)
@@ -67,16 +64,6 @@ class Running:
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self._folder)
-
-    def await_mark(self) -> tuple[float, float]:
-        """Return time and CPU time at the first frame, s."""
-        mark = self._folder / "mark.json"
-        deadline_s = time.time() + START_S
-        while not mark.exists():
-            self.check(deadline_s)
-            time.sleep(_LOOK_S)
-        noted = json.loads(mark.read_text(encoding="ascii"))
-        return noted["at_s"], noted["cpu_s"]
 
     def check(self, deadline_s: float) -> None:
         """Raise ``Unavailable`` once the program has ended or the deadline has passed."""
