@@ -5,56 +5,27 @@ Agents never let an exception out of their bodies (Faust would lose the records 
 process, and the next one starts from the checkpoint.
 """
 
-import asyncio
-import os
-from collections.abc import AsyncIterable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final
 
 import faust
-import structlog
-from mode.utils.queues import ThrowableQueue
 
 from contracts import ports, topics
 from contracts import records as r
 from contracts.codec import Codec
-from contracts.errors import FaultlineError
 from processors.own_features import FeatureCode
 from streams.alarms import AlarmWorker
 from streams.conditions import ConditionWorker
 from streams.dead_letters import DeadLetters
-from streams.lane import Lane
+from streams.feed import Feed, add_lane, end, or_end
 from streams.message import LogMessage
 from streams.outbox import OutboxRelay
 from streams.retry import is_waiting
 from streams.watchdog import LogEnds, Watchdog
 
-_log = structlog.get_logger(__name__)
-
 _TICK_S: Final = 1.0
 _SINK_POLL_S: Final = 0.05
-#: Batches between the lane and the condition agent.
-_BATCHES: Final = 4
-
-
-class _Batches(faust.Channel[Any]):
-    """The channel between lane and agent; it keeps what it holds.
-
-    Faust empties the queues of its channels whenever its own consumer group has been rebalanced, and cancels whoever
-    waits to put something in. The lane has a group of its own: its batches would be lost, and records with them.
-    """
-
-    @property
-    def queue(self) -> ThrowableQueue[Any]:
-        if self._queue is None:
-            self._queue = ThrowableQueue(
-                maxsize=self.maxsize or 0, flow_control=self.app.flow_control, clear_on_resume=False
-            )
-        return self._queue
-
-    def full(self) -> bool:
-        """Return whether the agent is behind: what is put here lies in the queue of the agent's own clone."""
-        return any(clone.queue.full() for clone in self._subscribers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,18 +48,18 @@ class StreamParts:
     ready: Callable[[], None] = lambda: None
 
 
-def build_app(parts: StreamParts) -> faust.App:
-    """Return the Faust app over `parts`; nothing runs until a worker starts it."""
-    app = faust.App(
-        parts.app_id,
-        broker=f"kafka://{parts.kafka_url}",
+def bare_app(app_id: str, kafka_url: str, partitions: int, data_dir: str) -> faust.App:
+    """Return a Faust app without agents, set as all of ours are: raw values, no web server, no leader."""
+    return faust.App(
+        app_id,
+        broker=f"kafka://{kafka_url}",
         store="memory://",
-        datadir=parts.data_dir,
+        datadir=data_dir,
         value_serializer="raw",
         key_serializer="raw",
         web_enabled=False,
         topic_disable_leader=True,
-        topic_partitions=parts.partitions,
+        topic_partitions=partitions,
         topic_replication_factor=1,
         topic_allow_declare=False,
         cython_optimizations=True,
@@ -100,65 +71,37 @@ def build_app(parts: StreamParts) -> faust.App:
         stream_wait_empty=False,
         table_standby_replicas=0,
     )
+
+
+def build_app(parts: StreamParts) -> faust.App:
+    """Return the Faust app over `parts`; nothing runs until a worker starts it."""
+    app = bare_app(parts.app_id, parts.kafka_url, parts.partitions, parts.data_dir)
     dead_letters = DeadLetters(parts.outlet, parts.clock)
     conditions = ConditionWorker(
         parts.store, parts.models, parts.code, parts.codec, parts.outlet, dead_letters, parts.clock, parts.owner
     )
     relay = OutboxRelay(parts.store, parts.outlet, parts.queue, parts.webhook_message)
     alarms = AlarmWorker(parts.store, parts.codec, parts.outlet, dead_letters, relay, parts.clock, parts.owner)
-    _add_lane(app, parts, conditions)
+    _feed(app, parts, conditions)
     _add_alarm_agent(app, parts, alarms)
     return app
 
 
-def _add_lane(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> None:
-    """Add the condition agent and the service that feeds it."""
-    batches = _Batches(app, maxsize=_BATCHES)
-
-    async def put(batch: list[LogMessage]) -> None:
-        await batches.put(cast("Any", batch))
-
-    @app.agent(batches, name="conditions")
-    async def assess(stream: AsyncIterable[list[LogMessage]]) -> None:
-        async for batch in stream:
-            await _or_end(worker.process(batch))
-
-    @app.service
-    class LaneService(faust.Service):
-        """Feeds the condition agent; keeps ticks, results and checkpoints going."""
-
-        async def on_start(self) -> None:
-            self.lane = Lane(parts.kafka_url, f"{parts.app_id}-lane", worker, put, batches.full)
-            await self.lane.start()
-            self.watchdog = _watch(parts, topics.MEASUREMENTS, worker.applied)
-            parts.ready()
-
-        async def on_stop(self) -> None:
-            self.watchdog.end()
-            await self.lane.stop()
-
-        @faust.Service.task
-        async def pump(self) -> None:
-            while not self.should_stop:
-                await _or_end(self.lane.pump())
-
-        @faust.Service.task
-        async def tick(self) -> None:
-            while not self.should_stop:
-                await _or_end(worker.tick())
-                await self.sleep(_TICK_S)
-
-        @faust.Service.task
-        async def store(self) -> None:
-            while not self.should_stop:
-                await _or_end(worker.store_due_rows())
-                await self.sleep(_SINK_POLL_S)
-
-        @faust.Service.task
-        async def checkpoint(self) -> None:
-            while not self.should_stop:
-                pause_s = await _or_end(worker.checkpoint(self.lane.commit))
-                await self.sleep(pause_s)
+def _feed(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> None:
+    """Feed the condition agent by the lane; keep ticks and results going."""
+    add_lane(
+        app,
+        Feed(
+            agent="conditions",
+            kafka_url=parts.kafka_url,
+            topic=topics.MEASUREMENTS,
+            group=f"{parts.app_id}-lane",
+            worker=worker,
+            watch=lambda: _watch(parts, topics.MEASUREMENTS, worker.applied),
+            steps=((worker.tick, _TICK_S), (worker.store_due_rows, _SINK_POLL_S)),
+            ready=parts.ready,
+        ),
+    )
 
 
 def _add_alarm_agent(app: faust.App, parts: StreamParts, worker: AlarmWorker) -> None:
@@ -168,7 +111,7 @@ def _add_alarm_agent(app: faust.App, parts: StreamParts, worker: AlarmWorker) ->
     @app.agent(topic, name="alarms")
     async def keep_alarms(stream: Any) -> None:
         async for event in stream.events():
-            await _or_end(worker.apply(_as_log_message(event.message)))
+            await or_end(worker.apply(_as_log_message(event.message)))
 
     @app.service
     class AlarmWatch(faust.Service):
@@ -183,33 +126,15 @@ def _add_alarm_agent(app: faust.App, parts: StreamParts, worker: AlarmWorker) ->
     @app.timer(_TICK_S, name="alarm-ticks")  # type: ignore[untyped-decorator]  # faust's timer has no types
     async def keep() -> None:
         assigned = {tp.partition for tp in app.consumer.assignment() if tp.topic == topics.CONDITIONS}
-        await _or_end(worker.keep(assigned))
+        await or_end(worker.keep(assigned))
 
 
 def _watch(parts: StreamParts, topic: str, applied: Callable[[], dict[int, int]]) -> Watchdog:
     """Start a watchdog over a topic; a stall ends the process."""
     ends = LogEnds(parts.kafka_url, topic)
     dog = Watchdog(topic, parts.partitions, applied, ends.end_of, is_waiting, parts.clock)
-    dog.guard(lambda _partitions: _end())
+    dog.guard(lambda _partitions: end())
     return dog
-
-
-async def _or_end(step: Any) -> Any:  # noqa: RET503 -- _end never returns
-    """Await `step`; an error that nobody can handle ends the process, to begin again at the checkpoint."""
-    try:
-        return await step
-    except asyncio.CancelledError:
-        raise
-    except FaultlineError as error:
-        _log.critical("ended_worker", error=str(error))
-    except Exception:  # noqa: BLE001 -- whatever it is, nothing may be processed past it
-        _log.critical("ended_worker", exc_info=True)
-    _end()
-
-
-def _end() -> NoReturn:
-    """End the process at once: nothing may be processed past what failed, and a supervisor starts it again."""
-    os._exit(1)
 
 
 def _as_log_message(message: Any) -> LogMessage:

@@ -1,4 +1,4 @@
-"""The lane: whole batches of measurements from librdkafka, past Faust's per-record path.
+"""The lane: whole batches of a high-rate topic from librdkafka, past Faust's per-record path.
 
 It owns the consumer. Partitions are claimed in the database before the first record is read, read from the offset their
 checkpoint names, and given up with a checkpoint. While the agent is busy the consumer is paused but goes on polling, so
@@ -7,64 +7,175 @@ that memory stays bounded and the group membership alive.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Coroutine
+import threading
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
-from typing import Any, Final
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Protocol
 
 import structlog
-from confluent_kafka import OFFSET_INVALID, Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from contracts import topics
 from contracts.errors import Unavailable
-from streams.conditions import ConditionWorker
 from streams.message import LogMessage
 
 _log = structlog.get_logger(__name__)
 
-#: Records in one batch at most.
+#: Records in one batch, and about how many bytes: what is worked on should stay in the caches.
 BATCH_RECORDS: Final = 256
+BATCH_BYTES: Final = 2 * 1024 * 1024
 _POLL_S: Final = 0.1
-#: A full channel is waited for by looking so often, and for so long before the consumer is paused.
-_ROOM_POLL_S: Final = 0.005
+#: Room is waited for so long before the consumer is paused.
 _PATIENCE_S: Final = 1.0
+#: Of one partition in one answer of the broker; a larger record comes all the same. Larger answers leave the caches,
+#: and the memory for each is made anew.
+_FETCH_BYTES: Final = 1024 * 1024
 #: Prefetched records per consumer (KiB).
 _PREFETCH_KIB: Final = 32 * 1024
 _NS_PER_MS: Final = 1_000_000
 
 
+Commit = Callable[[dict[int, int]], Awaitable[None]]
+
+
+class BatchWorker(Protocol):
+    """What a lane feeds: it owns partitions, processes their records in order, and makes that durable."""
+
+    async def claim(self, partition: int) -> int:
+        """Take a partition; return the offset to read from. Tries until that is known."""
+
+    def drop(self, partitions: Iterable[int]) -> None:
+        """Forget partitions without a checkpoint: another worker has them."""
+
+    def applied(self) -> dict[int, int]:
+        """Return the last processed offset of every owned partition."""
+
+    async def process(self, batch: list[LogMessage]) -> None:
+        """Process a batch in log order."""
+
+    async def checkpoint(self, commit: Commit) -> float:
+        """Make what is processed durable, then have `commit` told; return the seconds until the next checkpoint."""
+
+
+@dataclass(slots=True)
+class BatchSize:
+    """How many records a batch may hold, from the size of those before.
+
+    Examples
+    --------
+    >>> size = BatchSize()
+    >>> size.learn([LogMessage("measurements", 0, 0, 0, None, bytes(65_536))])
+    >>> size.records
+    32
+    """
+
+    records: int = BATCH_RECORDS
+
+    def learn(self, batch: list[LogMessage]) -> None:
+        """Take the mean size of `batch` for that of the next."""
+        bytes_each = sum(len(message.value or b"") for message in batch) // max(len(batch), 1)
+        self.records = max(1, min(BATCH_RECORDS, BATCH_BYTES // max(bytes_each, 1)))
+
+
+class Room:
+    """Room for so many batches between being read and being processed; shared by two threads.
+
+    Parameters
+    ----------
+    batches : int
+        How many.
+
+    Examples
+    --------
+    >>> room = Room(1)
+    >>> room.take(0.0)
+    True
+    >>> room.hand_on()
+    >>> room.take(0.0)
+    False
+    >>> room.give()
+    >>> room.take(0.0)
+    True
+    """
+
+    def __init__(self, batches: int) -> None:
+        self._free: SimpleQueue[None] = SimpleQueue()
+        self._batches = batches
+        #: Taken by the reader for a batch that it has yet to hand on.
+        self._held = 0
+        for _ in range(batches):
+            self._free.put(None)
+
+    def take(self, timeout_s: float) -> bool:
+        """Take room for one batch; return whether there was any in time."""
+        if self._held:
+            return True
+        try:
+            self._free.get(timeout=timeout_s)
+        except Empty:
+            return False
+        self._held = 1
+        return True
+
+    def hand_on(self) -> None:
+        """Say that a batch was read into the room taken last: it's free again once ``give`` is called."""
+        self._held = 0
+
+    def give(self) -> None:
+        """Give back the room of a batch that is processed."""
+        self._free.put(None)
+
+    def drain(self) -> None:
+        """Return once every batch that was handed on is processed; called by the reader."""
+        others = self._batches - self._held
+        for _ in range(others):
+            self._free.get()
+        for _ in range(others):
+            self._free.put(None)
+
+
 class Lane:
-    """A consumer of ``measurements`` that hands batches on and obeys back-pressure.
+    """A consumer of one topic that hands batches on as they are asked for.
+
+    The lane reads when there is room, and whoever has processed a batch gives its room back. So a batch is read about
+    when the one before it is taken up: it holds one record when nothing waits, and many while a backlog does.
 
     Parameters
     ----------
     kafka_url : str
         Bootstrap servers.
+    topic : str
+        What is read.
     group : str
         Consumer group.
-    worker : ConditionWorker
+    worker : BatchWorker
         Claims, checkpoints and drops partitions.
     put : callable
-        Takes a batch.
-    busy : callable
-        Tells whether the batches handed on before are still waiting.
+        Takes a batch, in the event loop, at once.
+    room : Room
+        For batches that are read and not yet processed.
     """
 
     def __init__(
         self,
         kafka_url: str,
+        topic: str,
         group: str,
-        worker: ConditionWorker,
-        put: Callable[[list[LogMessage]], Awaitable[None]],
-        busy: Callable[[], bool],
+        worker: BatchWorker,
+        put: Callable[[list[LogMessage]], None],
+        room: "Room",
     ) -> None:
+        self._topic = topic
         self._worker = worker
         self._put = put
-        self._busy = busy
+        self._room = room
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lane")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._paused = False
         self._stopping = False
+        self._closing = threading.Event()
+        self._batch_size = BatchSize()
         self._commits: SimpleQueue[dict[int, int]] = SimpleQueue()
         self._consumer = Consumer(
             {
@@ -76,7 +187,7 @@ class Lane:
                 "partition.assignment.strategy": "cooperative-sticky",
                 "fetch.wait.max.ms": 20,
                 "fetch.queue.backoff.ms": 20,
-                "fetch.message.max.bytes": 8 * 1024 * 1024,
+                "fetch.message.max.bytes": _FETCH_BYTES,
                 "queued.max.messages.kbytes": _PREFETCH_KIB,
                 "session.timeout.ms": 10_000,
                 "reconnect.backoff.max.ms": 1_000,
@@ -85,43 +196,25 @@ class Lane:
             logger=logging.getLogger("kafka.librdkafka"),
         )
 
-    async def start(self) -> None:
-        """Join the group."""
-        self._loop = asyncio.get_running_loop()
-        await self._in_thread(
-            lambda: self._consumer.subscribe(
-                [topics.MEASUREMENTS], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost
-            )
-        )
+    async def run(self) -> None:
+        """Join the group and read, in a thread of its own, until `stop`.
 
-    async def pump(self) -> None:
-        """Read one batch and hand it on; while the agent is busy only keep the membership alive."""
-        if self._busy():
-            await self._wait_for_room()
-            return
-        batch = await self._in_thread(self._read)
-        if batch:
-            await self._put(batch)
-
-    async def _wait_for_room(self) -> None:
-        """Wait for an agent that is busy; while one stands still, go on polling with everything paused.
-
-        Pausing throws away what was fetched ahead, so it isn't for every full channel.
+        Raises
+        ------
+        FaultlineError
+            A partition can't be claimed or checkpointed.
+        KafkaException
+            The consumer can't go on.
         """
-        loop = asyncio.get_running_loop()
-        patient_until_s = loop.time() + _PATIENCE_S
-        while self._busy():
-            if loop.time() < patient_until_s:
-                await asyncio.sleep(_ROOM_POLL_S)
-            else:
-                await self._in_thread(self._idle)
+        self._loop = asyncio.get_running_loop()
+        await self._loop.run_in_executor(self._thread, self._run, self._loop)
 
     async def stop(self) -> None:
         """Checkpoint what is processed and leave the group."""
         self._stopping = True
         await self._worker.checkpoint(self.commit)
-        await self._in_thread(self._close)
-        self._thread.shutdown()
+        self._closing.set()
+        await asyncio.get_running_loop().run_in_executor(None, self._thread.shutdown)
 
     async def commit(self, offsets: dict[int, int]) -> None:
         """Have resume offsets committed to Kafka, soon: the database's checkpoint is what counts.
@@ -133,16 +226,30 @@ class Lane:
 
     # --- in the lane's own thread -------------------------------------------------------------------------------------
 
-    def _read(self) -> list[LogMessage]:
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._consumer.subscribe([self._topic], on_assign=self._assigned, on_revoke=self._revoked, on_lost=self._lost)
+        while not self._closing.is_set():
+            self._commit()
+            # pausing throws away what was fetched ahead, so it isn't for every batch that takes a while
+            if not self._room.take(_POLL_S if self._paused else _PATIENCE_S):
+                self._idle()
+            elif batch := self._read():
+                self._room.hand_on()
+                loop.call_soon_threadsafe(self._put, batch)
         self._commit()
+        self._consumer.close()
+
+    def _read(self) -> list[LogMessage]:
         if self._paused:
             self._consumer.resume(self._consumer.assignment())
             self._paused = False
         first = self._consumer.poll(_POLL_S)
         if first is None:
             return []
-        messages = [first, *self._consumer.consume(BATCH_RECORDS - 1, timeout=0)]
-        return [_as_log_message(message) for message in messages if not _is_error(message)]
+        messages = [first, *self._consumer.consume(self._batch_size.records - 1, timeout=0)]
+        batch = [_as_log_message(message) for message in messages if not _is_error(message)]
+        self._batch_size.learn(batch)
+        return batch
 
     def _commit(self) -> None:
         """Commit what checkpoints have asked for; a refusal is no fault."""
@@ -150,11 +257,11 @@ class Lane:
         while not self._commits.empty():
             newest.update(self._commits.get())
         if newest:
-            positions = [TopicPartition(topics.MEASUREMENTS, p, offset) for p, offset in newest.items()]
+            positions = [TopicPartition(self._topic, p, offset) for p, offset in newest.items()]
             try:
                 self._consumer.commit(offsets=positions, asynchronous=True)
             except KafkaException as error:
-                _log.warning("missed_commit", topic=topics.MEASUREMENTS, error=str(error))
+                _log.warning("missed_commit", topic=self._topic, error=str(error))
 
     def _idle(self) -> None:
         """Poll without taking anything: paused partitions deliver nothing."""
@@ -165,15 +272,13 @@ class Lane:
             again = _as_log_message(unexpected)
             self._consumer.seek(TopicPartition(again.topic, again.partition, again.offset))
 
-    def _close(self) -> None:
-        self._commit()
-        self._consumer.close()
-
     def _assigned(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
+        # what was read of a partition that comes back must be gone before its new owner begins
+        self._room.drain()
         starts = []
         for partition in partitions:
             offset = self._await(self._worker.claim(partition.partition))
-            starts.append(TopicPartition(topics.MEASUREMENTS, partition.partition, offset))
+            starts.append(TopicPartition(self._topic, partition.partition, offset))
         consumer.incremental_assign(starts)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
@@ -190,9 +295,6 @@ class Lane:
         if self._loop is None:
             raise Unavailable("lane", "it hasn't been started")
         return asyncio.run_coroutine_threadsafe(step, self._loop).result()
-
-    async def _in_thread(self, call: Callable[[], Any]) -> Any:
-        return await asyncio.get_running_loop().run_in_executor(self._thread, call)
 
 
 async def _no_commit(_offsets: dict[int, int]) -> None:
@@ -213,10 +315,11 @@ def _as_log_message(message: Any) -> LogMessage:
 
 
 def _is_error(message: Message) -> bool:
+    """Return whether this is an error in a message's place, which is logged."""
     error = message.error()
     if error is not None:
-        _log.warning("consumer_error", topic=topics.MEASUREMENTS, error=error.str())
-    return error is not None or message.offset() == OFFSET_INVALID
+        _log.warning("consumer_error", topic=message.topic(), error=error.str())
+    return error is not None
 
 
 def _report(error: KafkaError) -> None:

@@ -1,10 +1,9 @@
 """A record as it lay on the log, apart from any client library."""
 
-from dataclasses import dataclass
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class LogMessage:
+class LogMessage(msgspec.Struct, frozen=True, gc=False):
     """One Kafka record; ``timestamp_ns`` is the broker's or producer's (ns, UTC)."""
 
     topic: str

@@ -4,8 +4,18 @@ Invariants: a record is reported as acknowledged only once all in-sync replicas 
 order (one key, idempotent producer, the Java client's partitioner), and no call waits without a bound.
 """
 
+from adapters.kafka.producer import KafkaWriter
 from adapters.kafka.read import LogRecord, read_log
 from adapters.kafka.topics import ensure_topics, wait_for_broker
 from adapters.kafka.write import KafkaCommandLog, KafkaReturn, KafkaSink
 
-__all__ = ["KafkaCommandLog", "KafkaReturn", "KafkaSink", "LogRecord", "ensure_topics", "read_log", "wait_for_broker"]
+__all__ = [
+    "KafkaCommandLog",
+    "KafkaReturn",
+    "KafkaSink",
+    "KafkaWriter",
+    "LogRecord",
+    "ensure_topics",
+    "read_log",
+    "wait_for_broker",
+]

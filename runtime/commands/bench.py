@@ -13,6 +13,7 @@ from loadtests import results
 from loadtests.machine import describe_machine
 from loadtests.plant import Load
 from runtime.memory import keep_freed_memory
+from runtime.peers_bench import LATENCY_S, ROUNDS, measure_peers
 from runtime.pipeline_bench import Plan, measure
 from runtime.scale_bench import measure_scaling
 from runtime.settings import load_settings
@@ -32,6 +33,7 @@ def pipeline(
     seconds: Annotated[float, typer.Option(min=3, max=3600, help="Signal of each machine in the backlog.")] = 120.0,
     latency_seconds: Annotated[float, typer.Option(min=0, max=600, help="Real-time phase; 0 leaves it out.")] = 48.0,
     band_interval_s: Annotated[float, typer.Option(min=1, help="How often the demodulation band is chosen.")] = 60.0,
+    peers: Annotated[bool, typer.Option("--peers", help="Also run the small job of `bench peers`.")] = False,
     as_json: _AsJson = False,
     record: _Record = False,
 ) -> None:
@@ -49,7 +51,27 @@ def pipeline(
     )
     plan = Plan(backlog=load, backlog_s=seconds, latency_s=latency_seconds)
     result = measure(plan, load_settings(), _say).as_json(plan)
+    if peers:
+        result |= measure_peers(load_settings(), _say, latency_s=0.0).ratios()
     _finish("pipeline", result, as_json=as_json, record=record)
+
+
+@bench.command("peers")
+def peers(
+    *,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="Throughput runs of each program.")] = ROUNDS,
+    latency_seconds: Annotated[float, typer.Option(min=0, max=120, help="In real time; 0 leaves it out.")] = LATENCY_S,
+    as_json: _AsJson = False,
+    record: _Record = False,
+) -> None:
+    """Measure the small job by our lane, a plain confluent-kafka loop, Bytewax and Quix Streams, in turn.
+
+    Frames of 2,048 float32: features, a state per channel, one record each, a checkpoint every two seconds. The program
+    has one core, broker and database the others. Peers are installed into environments of their own when first asked
+    for; where that fails their ratios are null.
+    """
+    result = measure_peers(load_settings(), _say, rounds=rounds, latency_s=latency_seconds).as_json()
+    _finish("peers", result, as_json=as_json, record=record)
 
 
 @bench.command("features")

@@ -5,7 +5,8 @@ import asyncio
 import faust
 import pytest
 
-from streams.app import _Batches
+from streams.feed import Batches
+from streams.message import LogMessage
 
 
 @pytest.fixture
@@ -13,23 +14,21 @@ def app() -> faust.App:
     return faust.App("channel-test", broker="kafka://127.0.0.1:1", store="memory://", web_enabled=False)
 
 
-def test_a_rebalance_of_faust_keeps_batches_and_whoever_waits_to_put_one(app: faust.App) -> None:
-    async def work() -> list[str]:
-        batches = _Batches(app, maxsize=1)
+def test_a_rebalance_of_faust_keeps_batches(app: faust.App) -> None:
+    first, second = ([LogMessage("measurements", 0, offset, 0, None, b"")] for offset in (0, 1))
+
+    async def work() -> list[list[LogMessage]]:
+        batches = Batches(app, maxsize=2)
         agents = batches.clone(is_iterator=True)
         app.flow_control.resume()
-        await batches.put("first")  # type: ignore[arg-type]
-        assert batches.full()
-        waiting = asyncio.ensure_future(batches.put("second"))  # type: ignore[arg-type]
-        await asyncio.sleep(0)
+        assert batches.put_now(first)
+        assert batches.put_now(second)
         app.flow_control.suspend()
         app.flow_control.resume()
-        got = [await agents.queue.get()]
-        await waiting
-        return [*got, await agents.queue.get()]
+        return [await agents.queue.get(), await agents.queue.get()]
 
-    assert asyncio.run(asyncio.wait_for(work(), 10)) == ["first", "second"]
+    assert asyncio.run(asyncio.wait_for(work(), 10)) == [first, second]
 
 
-def test_a_channel_without_an_agent_is_never_full(app: faust.App) -> None:
-    assert not _Batches(app, maxsize=1).full()
+def test_a_batch_without_an_agent_is_noticed(app: faust.App) -> None:
+    assert not Batches(app, maxsize=1).put_now([])
