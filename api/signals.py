@@ -206,10 +206,10 @@ def _with_levels(line: FaultLine, family: "LineFamily") -> FaultLine:
 def _envelope(
     rows: npt.NDArray[np.float32], sampling_rate_hz: float, band_hz: tuple[float, float] | None
 ) -> tuple[npt.NDArray[np.floating], tuple[float, float]]:
-    from processors import envelope  # noqa: PLC0415 -- its compiler takes a second to load, and few ask for envelopes
+    from processors import band_choice, envelope  # noqa: PLC0415 -- their compiler takes a second to load
 
     if band_hz is None:
-        low_hz, high_hz = envelope.choose_bands(rows, sampling_rate_hz)[0].tolist()
+        low_hz, high_hz = band_choice.choose_bands(rows, sampling_rate_hz)[0].tolist()
     else:
         low_hz, high_hz = band_hz
     n = rows.shape[1]

@@ -57,7 +57,7 @@ _ORDER: Final = "processors.mean_square.line_rms"
 _BAND: Final = "processors.mean_square.band_rms"
 _POWER: Final = "processors.mean_square.describe_power"
 _FAMILY: Final = "processors.families.find_families"
-_CHOICE: Final = "processors.envelope.choose_bands"
+_CHOICE: Final = "processors.band_choice.choose_bands"
 
 _TEXTBOOK: Final = "R. B. Randall, Vibration-based Condition Monitoring, Wiley 2011"
 _FACTORS: Final = "Y. Lei, Intelligent Fault Diagnosis and Remaining Useful Life Prediction of Rotating Machinery, 2017"

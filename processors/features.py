@@ -18,8 +18,8 @@ from rocket_fft import r2c
 from contracts.errors import SignalError
 from contracts.features import FEATURE_INDEX, FEATURES
 from processors import envelope, health, mean_square, time_domain, velocity
+from processors.band_choice import choose_bands
 from processors.bearings import BearingGeometry, bearing
-from processors.envelope import choose_bands
 from processors.families import FAMILY_NAMES, FamiliesOfChannels, LineFamily, Question, bins_needed
 from processors.health import HealthOfChannels, SensorHealth
 from processors.time_domain import INDEX

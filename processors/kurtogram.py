@@ -1,8 +1,9 @@
 """The kurtogram as a table: how impulsive each band is, and how clear the lines of its envelope are.
 
-``envelope.choose_bands`` decides by the same figures; this is for looking at them.
+``band_choice.choose_bands`` decides by the same figures; this is for looking at them.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 import scipy.fft
 
 from contracts.errors import SignalError
-from processors import envelope
+from processors import band_choice
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,11 @@ def kurtogram(samples_g: npt.NDArray[np.floating[Any]], sampling_rate_hz: float)
     if not 0 < sampling_rate_hz < np.inf:
         raise SignalError(f"sampling rate {sampling_rate_hz} Hz; a positive number needed")
     n = samples_g.size
-    spectrum = scipy.fft.rfft(samples_g[np.newaxis], axis=1)
+    bin_hz = sampling_rate_hz / n
+    spectrum = scipy.fft.rfft(samples_g[np.newaxis], axis=1).astype(np.complex64)
     found = []
-    for low_hz, high_hz in envelope.kurtogram_bands(sampling_rate_hz):
-        first, last = envelope.band_bins(low_hz, high_hz, sampling_rate_hz / n, n)
-        merit = float(envelope.band_merit(spectrum, n, sampling_rate_hz / n, (low_hz, high_hz))[0])
-        if last - first < 2:
-            continue
-        kurtosis = np.empty(1)
-        envelope.guarded_kurtosis(envelope.squared_envelope(spectrum, n, first, last), 0, kurtosis)
-        found.append(BandFigures(low_hz, high_hz, float(kurtosis[0]), merit if np.isfinite(merit) else None))
+    for low_hz, high_hz in band_choice.kurtogram_bands(sampling_rate_hz):
+        kurtosis, merit = band_choice.measure_band(spectrum, n, bin_hz, (low_hz, high_hz))[0].tolist()
+        if math.isfinite(kurtosis):
+            found.append(BandFigures(low_hz, high_hz, kurtosis, merit if math.isfinite(merit) else None))
     return tuple(found)

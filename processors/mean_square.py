@@ -12,6 +12,8 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from processors.time_domain import largest
+
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
@@ -20,7 +22,7 @@ Complex = npt.NDArray[np.complexfloating[Any, Any]]
 #: Columns of ``describe_power``'s output, in order.
 SHAPE_COLUMNS: Final = ("centroid_bins", "entropy", "dominant_bins", "dominant_amplitude")
 #: Bins whose sums are of the spectrum's own precision.
-_BLOCK: Final = 512
+BLOCK: Final = 512
 #: Bits of √½ as float32.
 _ROOT_OF_HALF: Final = 0x3F3504F3
 
@@ -71,7 +73,7 @@ def describe_power(mean_square: F32, lowest_bin: int, out: F64) -> None:
     on. Without any power all are NaN; the line is, where the largest bin lies at an end.
     """
     n_channels, n_bins = mean_square.shape
-    mantissas, exponents = np.empty(_BLOCK, np.int32), np.empty(_BLOCK, np.float32)
+    mantissas, exponents = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
     for c in range(n_channels):
         out[c, :] = np.nan
         total, weighted, sum_of_logarithms = _weighted_sums(mean_square[c], mantissas, exponents)
@@ -89,15 +91,24 @@ def describe_power(mean_square: F32, lowest_bin: int, out: F64) -> None:
 def _weighted_sums(power: F32, mantissas: npt.NDArray[np.int32], exponents: F32) -> tuple[float, float, float]:
     """Return the sums of a power spectrum, weighted by nothing, by the bin, and by its logarithms; without the mean."""
     total = weighted = sum_of_logarithms = 0.0
-    for start in range(1, power.size, _BLOCK):
-        block = power[start : min(start + _BLOCK, power.size)]
-        m, e = mantissas[: block.size], exponents[: block.size]
-        _split(block.view(np.int32), m, e)
-        of_block, by_bin, by_logarithm = _sum_block(block, m.view(np.float32), e)
+    for start in range(1, power.size, BLOCK):
+        block = power[start : min(start + BLOCK, power.size)]
+        of_block, by_bin, by_logarithm = block_sums(block, mantissas, exponents)
         total += of_block
         weighted += by_bin + start * of_block
         sum_of_logarithms += by_logarithm
     return total, weighted, sum_of_logarithms
+
+
+@numba.njit(cache=True)
+def block_sums(block: F32, mantissas: npt.NDArray[np.int32], exponents: F32) -> tuple[float, float, float]:
+    """Return the sums of at most ``BLOCK`` numbers, none negative: plain, times their index, times their logarithms.
+
+    `mantissas` and `exponents` (``BLOCK``,) are overwritten.
+    """
+    m, e = mantissas[: block.size], exponents[: block.size]
+    _split(block.view(np.int32), m, e)
+    return _sum_block(block, m.view(np.float32), e)
 
 
 @numba.njit(cache=True)
@@ -134,25 +145,17 @@ def _largest_bin(power: F32, lowest_bin: int) -> int:
     # positive floats are ordered like the integers of their bits, whose maximum is vectorised
     first = max(lowest_bin, 1)
     bits = power[first:].view(np.int32)
-    largest = np.int32(0)
+    highest = np.int32(0)
     block = 0
-    for start in range(0, bits.size, _BLOCK):
-        top = _largest(bits[start : min(start + _BLOCK, bits.size)])
-        if top > largest:
-            largest = top
+    for start in range(0, bits.size, BLOCK):
+        top = largest(bits[start : min(start + BLOCK, bits.size)])
+        if top > highest:
+            highest = top
             block = start
-    for k in range(block, min(block + _BLOCK, bits.size)):
-        if largest > 0 and bits[k] == largest:
+    for k in range(block, min(block + BLOCK, bits.size)):
+        if highest > 0 and bits[k] == highest:
             return first + k
     return 0
-
-
-@numba.njit(cache=True)
-def _largest(numbers: npt.NDArray[np.int32]) -> np.int32:
-    largest = np.int32(0)
-    for k in range(numbers.size):
-        largest = max(largest, numbers[k])
-    return largest
 
 
 @numba.njit(cache=True)

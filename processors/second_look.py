@@ -23,6 +23,7 @@ import scipy.fft
 from contracts.assets import RuleSettings
 from contracts.records import Diagnosis, Evidence
 from processors import cage, envelope, races
+from processors.band_choice import kurtogram_bands
 from processors.bearings import BearingGeometry
 from processors.cage import CageComb
 from processors.diagnosis import BEARING_FAULTS
@@ -102,7 +103,7 @@ def look_again(
     n_samples = samples_g.shape[1]
     spectrum = scipy.fft.rfft(samples_g - samples_g.mean(axis=1, keepdims=True), axis=1)
     bin_hz = sampling_rate_hz / n_samples
-    whole = envelope.band_bins(*envelope.kurtogram_bands(sampling_rate_hz)[0], bin_hz, n_samples)
+    whole = envelope.band_bins(*kurtogram_bands(sampling_rate_hz)[0], bin_hz, n_samples)
     chosen = envelope.band_bins(*band_hz, bin_hz, n_samples)
     if whole[0] == whole[1] or chosen[0] == chosen[1]:
         nothing = Look((), None)

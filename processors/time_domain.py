@@ -107,26 +107,27 @@ def extent(x: F32, ends: npt.NDArray[np.int32]) -> int:
     # taken as unsigned. So the largest of either kind are the ends, unless all values have the same sign. Maxima of
     # integers are vectorised, those of floats are not.
     signed, unsigned = x.view(np.int32), x.view(np.uint32)
-    largest = _largest(signed)
-    outermost = _largest(unsigned)
-    if largest < 0:
-        largest = np.int32(_least(unsigned))
+    highest = largest(signed)
+    outermost = largest(unsigned)
+    if highest < 0:
+        highest = np.int32(_least(unsigned))
     if outermost <= np.uint32(_LARGEST_INT):
         outermost = _least(unsigned)
-    ends[0], ends[1] = np.int32(outermost), largest
+    ends[0], ends[1] = np.int32(outermost), highest
     not_finite = 0
-    if largest >= np.int32(_EXPONENT) or outermost >= np.uint32(_NEGATIVE_EXPONENT):
+    if highest >= np.int32(_EXPONENT) or outermost >= np.uint32(_NEGATIVE_EXPONENT):
         for i in range(x.size):
             not_finite += (signed[i] & np.int32(_EXPONENT)) == np.int32(_EXPONENT)
     return not_finite
 
 
 @numba.njit(cache=True)
-def _largest(numbers: npt.NDArray[np.integer[Any]]) -> Any:
-    largest = numbers[0]
+def largest(numbers: npt.NDArray[np.integer[Any]]) -> Any:
+    """Return the largest of integers."""
+    top = numbers[0]
     for i in range(numbers.size):
-        largest = max(largest, numbers[i])
-    return largest
+        top = max(top, numbers[i])
+    return top
 
 
 @numba.njit(cache=True)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import SignalError
 from contracts.features import FEATURE_INDEX
-from processors import averages, cage, envelope, mean_square, order, spectrum, time_domain, velocity
+from processors import averages, band_choice, cage, envelope, mean_square, order, spectrum, time_domain, velocity
 from processors.bearings import bearing
 from processors.features import FeatureEngine, choose_bands
 from processors.kurtogram import kurtogram
@@ -160,10 +160,46 @@ def test_envelope_against_a_long_hilbert_transform(seed: int, n: int, low: int, 
 @FEW
 @given(seed=SEEDS, rows=st.integers(1, 5))
 def test_spectral_kurtosis(seed: int, rows: int) -> None:
-    squared = np.random.default_rng(seed).exponential(size=(rows, 777))
-    out = np.empty(rows)
-    envelope.guarded_kurtosis(squared, 0, out)
-    close(out, (squared**2).mean(axis=1) / squared.mean(axis=1) ** 2 - 2.0, 10 * EXACT)
+    samples = np.random.default_rng(seed).standard_normal((rows, 2000))
+    plain = scipy.fft.rfft(samples, axis=1)
+    found = band_choice.measure_band(plain.astype(np.complex64), 2000, 5.0, (1000.0, 4000.0))
+    length = scipy.fft.next_fast_len(600 + 200 + 1)
+    cut = np.zeros((rows, length), complex)
+    cut[:, :600] = plain[:, 200:800]
+    squared = np.abs(np.fft.ifft(cut, axis=1)) ** 2
+    kurtosis = (squared**2).mean(axis=1) / squared.mean(axis=1) ** 2 - 2.0
+    close(found[:, 0], kurtosis, 5 * SINGLE)
+    lines = np.fft.rfft((squared - squared.mean(axis=1, keepdims=True)) * spectrum.window("hann", length), axis=1)
+    for row, amplitudes in enumerate(np.abs(lines)[:, 5:200]):
+        if found[row, 1] == -math.inf:  # rejected: too impulsive for noise, by too few impulses
+            assert found[row, 0] > 8.0 / math.sqrt(600)
+            continue
+        blocks = [amplitudes[i : i + 64] for i in range(0, 195, 64)]
+        levels = np.concatenate([block / np.median(block) for block in blocks])
+        q = levels / levels.mean()
+        assert found[row, 1] == pytest.approx(np.mean(q * np.log(q)), abs=1e-4)
+
+
+@FEW
+@given(seed=SEEDS, impulses=st.integers(0, 4))
+def test_kurtosis_without_the_strongest_impulses(seed: int, impulses: int) -> None:
+    rng = np.random.default_rng(seed)
+    squared = rng.exponential(size=777).astype(np.float32)
+    for at in rng.choice(np.arange(10, 767), impulses, replace=False):
+        squared[at - 2 : at + 3] = 50.0
+    wide = squared.astype(np.float64)
+    kept = np.ones(777, bool)
+    for _ in range(2):
+        top = int(np.argmax(np.where(kept, wide, -1.0)))
+        begin = end = top
+        while begin > 0 and kept[begin - 1] and wide[begin - 1] > wide.mean():
+            begin -= 1
+        while end < 776 and kept[end + 1] and wide[end + 1] > wide.mean():
+            end += 1
+        kept[begin : end + 1] = False
+    expected = (wide[kept] ** 2).mean() / wide[kept].mean() ** 2 - 2.0
+    found = band_choice.guarded_kurtosis(squared, wide.sum(), (wide**2).sum(), np.empty(800, np.float32))
+    assert found == pytest.approx(expected, abs=1e-9)
 
 
 @FEW

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from contracts.errors import SignalError
 from contracts.features import FEATURE_INDEX
+from processors.band_choice import choose_bands, kurtogram_bands, measure_band
 from processors.bearings import bearing
-from processors.envelope import band_merit, choose_bands, kurtogram_bands
 from processors.features import FeatureBlock, FeatureEngine, warm_up
 from processors.time_domain import describe
 
@@ -178,8 +178,8 @@ def test_a_band_of_fewer_than_three_impulses_is_rejected() -> None:
         x = gaussian(seed=5)
         for at in places:
             x[at : at + 300] += knock
-        spectrum = scipy.fft.rfft(x[np.newaxis], axis=1)
-        merits.append(float(band_merit(spectrum, N, 1.0, (3333.0, 5000.0))[0]))
+        spectrum = scipy.fft.rfft(x[np.newaxis], axis=1).astype(np.complex64)
+        merits.append(float(measure_band(spectrum, N, 1.0, (3333.0, 5000.0))[0, 1]))
     assert math.isfinite(merits[0])
     assert merits[1:3] == [-math.inf, -math.inf]
     assert merits[3] > merits[0]
