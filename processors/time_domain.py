@@ -83,7 +83,7 @@ def moments(samples: F32, out: F64, centred: F32) -> None:
 
 @numba.njit(cache=True)
 def _survey(x: F32, ends: F32, bits: npt.NDArray[np.int32]) -> tuple[int, bool, float]:
-    """Return how many samples aren't finite, whether neighbours are equal, and about the sum.
+    """Return how many samples aren't finite, whether neighbours are equal, and the sum.
 
     The extremes go to `ends[2:]`; `bits` are those of `ends`. Block by block, each looked at three times while it lies
     in the nearest cache.
@@ -148,7 +148,7 @@ def _equal_neighbours(x: Real) -> int:
 
 @numba.njit(cache=True)
 def _statistics(x: Real, low: float, high: float, total: float, row: F64, centred: Real) -> None:
-    """Fill the statistics of a finite signal between `low` and `high` whose sum is about `total`."""
+    """Fill the statistics of a finite signal between `low` and `high` whose sum is `total`."""
     row[3] = high - low
     if low == high:
         row[0] = low
@@ -158,12 +158,11 @@ def _statistics(x: Real, low: float, high: float, total: float, row: F64, centre
         row[7] = 0.0
         centred[:] = x - x
         return
-    centre = x.dtype.type(total / x.size)
-    exponent = math.frexp(max(high - centre, centre - low))[1]
-    scale = math.ldexp(1.0, -min(max(exponent, -_LARGEST_SCALE), _LARGEST_SCALE))
-    _sums(x, centre, x.dtype.type(scale), row, centred)
-    row[0] += np.float64(centre)
+    row[0] = total / x.size
     row[2] = max(high - row[0], row[0] - low)
+    exponent = math.frexp(row[2])[1]
+    scale = math.ldexp(1.0, -min(max(exponent, -_LARGEST_SCALE), _LARGEST_SCALE))
+    _sums(x, row[0], scale, row, centred)
     row[12] = row[2] / row[1]
     row[13] = row[1] / row[6]
     row[14] = row[2] / row[6]
@@ -172,65 +171,58 @@ def _statistics(x: Real, low: float, high: float, total: float, row: F64, centre
 
 @numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
 def _total(x: Real) -> float:
-    total = x.dtype.type(0.0)
+    total = 0.0
     for i in range(x.size):
-        total += x[i]
-    return np.float64(total)
+        total += np.float64(x[i])
+    return total
 
 
 @numba.njit(cache=True)
-def _sums(x: Real, centre: Any, scale: Any, row: F64, centred: Real) -> None:
-    """Fill the mean less `centre` and the moments about the mean; `scale` is a power of two."""
+def _sums(x: Real, mean: float, scale: float, row: F64, centred: Real) -> None:
+    """Fill `centred` and the moments about the mean; `scale` is a power of two."""
     n = x.size
-    m1 = m2 = m3 = m4 = magnitude = root = 0.0
+    centre = x.dtype.type(mean)
+    rest = x.dtype.type(mean - np.float64(centre))
+    m2 = m3 = m4 = magnitude = root = 0.0
     for start in range(0, n, _BLOCK):
-        stop = min(start + _BLOCK, n)
-        sums = _sum_block(x[start:stop], centre, scale, centred[start:stop])
-        m1 += sums[0]
-        m2 += sums[1]
-        m3 += sums[2]
-        m4 += sums[3]
-        magnitude += sums[4]
-        root += sums[5]
-    m1, m2, m3, m4 = m1 / n, m2 / n, m3 / n, m4 / n
-    # from those about the centre, which is the mean but for rounding
-    m4 += m1 * (-4.0 * m3 + m1 * (6.0 * m2 - 3.0 * m1 * m1))
-    m3 += m1 * (-3.0 * m2 + 2.0 * m1 * m1)
-    m2 -= m1 * m1
-    wide = np.float64(scale)
-    row[0] = m1 / wide
-    row[1] = math.sqrt(m2) / wide
+        block = centred[start : min(start + _BLOCK, n)]
+        _centre_block(x[start : start + block.size], centre, rest, block)
+        sums = _sum_block(block, x.dtype.type(scale))
+        m2 += sums[0]
+        m3 += sums[1]
+        m4 += sums[2]
+        magnitude += sums[3]
+        root += sums[4]
+    m2, m3, m4 = m2 / n, m3 / n, m4 / n
+    row[1] = math.sqrt(m2) / scale
     row[4] = m4 / (m2 * m2)
     row[5] = m3 / (m2 * math.sqrt(m2))
-    row[6] = magnitude / n / wide
-    row[7] = root / n / math.sqrt(wide)
+    row[6] = magnitude / n / scale
+    row[7] = root / n / math.sqrt(scale)
 
 
-# a function of its own, since the loop is only vectorised well over whole slices
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
-def _sum_block(x: Real, centre: float, scale: float, centred: Real) -> tuple[float, float, float, float, float, float]:
-    zero = x.dtype.type(0.0)
-    first, second, third, fourth, magnitude, root = zero, zero, zero, zero, zero, zero
+# functions of their own, since loops are only vectorised well over whole slices
+@numba.njit(cache=True)
+def _centre_block(x: Real, centre: Any, rest: Any, out: Real) -> None:
     for i in range(x.size):
-        deviation = x[i] - centre
-        centred[i] = deviation
-        d = deviation * scale
+        # in this order: the first difference is exact wherever the mean is large
+        out[i] = (x[i] - centre) - rest
+
+
+@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+def _sum_block(centred: Real, scale: Any) -> tuple[float, float, float, float, float]:
+    zero = centred.dtype.type(0.0)
+    second, third, fourth, magnitude, root = zero, zero, zero, zero, zero
+    for i in range(centred.size):
+        d = centred[i] * scale
         a = abs(d)
         q = d * d
-        first += d
         second += q
         third += q * d
         fourth += q * q
         magnitude += a
         root += np.sqrt(a)
-    return (
-        np.float64(first),
-        np.float64(second),
-        np.float64(third),
-        np.float64(fourth),
-        np.float64(magnitude),
-        np.float64(root),
-    )
+    return np.float64(second), np.float64(third), np.float64(fourth), np.float64(magnitude), np.float64(root)
 
 
 @numba.njit(cache=True)
