@@ -18,7 +18,8 @@ from contracts.identifiers import stable_id
 from processors import CODE_VERSION
 from processors.conditions import ConditionLogic
 from processors.cutting import IN_TIME
-from processors.group import ChannelGroup, GroupState, GroupWindow
+from processors.group import ChannelGroup, GroupState
+from processors.judging import GroupWindow
 from processors.own_features import FeatureCode
 
 STATE_VERSION: Final = 2

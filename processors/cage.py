@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.bearings import BearingGeometry
-from processors.families import TOLERANCE, level_over_floor_db, local_floor, may_be_the_shaft
+from processors.line_search import TOLERANCE, level_over_floor_db, local_floor, may_be_the_shaft
 
 F64 = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]

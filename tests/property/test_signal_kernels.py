@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from processors import envelope, families, mean_square, spectrum, time_domain
+from processors import envelope, line_search, mean_square, spectrum, time_domain
 from processors.time_domain import COLUMNS, INDEX
 
 FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)
@@ -88,7 +88,7 @@ def test_no_power_of_ten_overflows_the_moments(exponent: int) -> None:
 def test_family_against_a_plain_search(seed: int, n_harmonics: int, expected: float, shaft: float) -> None:
     amplitudes = np.random.default_rng(seed).rayleigh(size=400)
     levels, shaft_levels = np.empty(n_harmonics), np.empty(n_harmonics)
-    found = families.search_family(amplitudes, expected, shaft, levels, shaft_levels)
+    found = line_search.search_family(amplitudes, expected, shaft, levels, shaft_levels)
 
     def level_db(position: float, h: int) -> float:
         order = math.floor(position / shaft + 0.5)

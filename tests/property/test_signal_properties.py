@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from contracts.features import FEATURE_INDEX, FEATURE_NAMES
 from processors import envelope, mean_square, spectrum, time_domain
 from processors.bearings import bearing
-from processors.families import search_family
 from processors.features import FeatureEngine, choose_bands
+from processors.line_search import search_family
 
 RATE_HZ = 12000.0
 SEEDS = st.integers(0, 2**32 - 1)

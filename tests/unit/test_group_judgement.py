@@ -5,7 +5,8 @@ import pytest
 
 from contracts import records as r
 from contracts.assets import AssetConfiguration, Channel, MeasurementPoint, WindowSettings
-from processors.group import ChannelGroup, Judgement
+from processors.group import ChannelGroup
+from processors.judging import Judgement
 from processors.own_features import ENGINE_ALONE
 
 _RATE_HZ = 4096.0
