@@ -22,6 +22,7 @@ from processors.band_choice import choose_bands
 from processors.bearings import BearingGeometry, bearing
 from processors.families import FAMILY_NAMES, FamiliesOfChannels, LineFamily, Question, bins_needed
 from processors.health import HealthOfChannels, SensorHealth
+from processors.lines import Transforms
 from processors.time_domain import INDEX
 
 __all__ = ["FeatureBlock", "FeatureEngine", "choose_bands", "warm_up"]
@@ -82,11 +83,14 @@ class FeatureBlock:
         Per channel the lines of its bearing; empty without bearing, speed or usable signal.
     health : sequence of SensorHealth
         Per channel the state of the signal itself.
+    transforms : Transforms or None
+        What the features were made from; the engine's next window overwrites it.
     """
 
     values: F32
     families: Sequence[tuple[LineFamily, ...]]
     health: Sequence[SensorHealth]
+    transforms: Transforms | None = None
 
 
 class FeatureEngine:
@@ -182,7 +186,7 @@ class FeatureEngine:
         states = HealthOfChannels(self._moments.copy(), self._shape[1])
         families = self._bearing_features(values, speed, bands_hz)
         values[self._moments[:, INDEX["not_finite"]] > 0] = np.nan
-        return FeatureBlock(values.astype(np.float32), families, states)
+        return FeatureBlock(values.astype(np.float32), families, states, Transforms(self._spectrum, self._power))
 
     def _check(self, samples_g: F32, speed_rpm: float | None, bands_hz: F64) -> None:
         if samples_g.shape != self._shape or samples_g.dtype != np.float32 or not samples_g.flags.c_contiguous:

@@ -6,6 +6,7 @@ don't hold. A line is a main lobe: the largest bin near where it should be, with
 
 import cmath
 import math
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numba
@@ -17,6 +18,7 @@ from processors.mean_square import hann_mean_square
 from processors.velocity import MM_S2_PER_G
 
 Real = npt.NDArray[np.floating[Any]]
+Complex = npt.NDArray[np.complexfloating[Any, Any]]
 
 #: Bins on either side of a Hann line that belong to it.
 _LOBE: Final = 2
@@ -62,6 +64,14 @@ def stands_out(power: Real, at: int, reach: int) -> bool:
     return level > 0.0 and level >= _OVER_FLOOR * math.sqrt(floor)
 
 
+@dataclass(frozen=True, slots=True)
+class Transforms:
+    """Plain one-sided FFT (n_channels, n_bins) of a window, mean removed, and each bin's share of the mean square."""
+
+    spectrum: npt.NDArray[np.complex64]
+    power: npt.NDArray[np.float32]
+
+
 class Lines:
     """Spectrum of one channel.
 
@@ -77,14 +87,25 @@ class Lines:
         n = samples.size
         self.bin_hz = sampling_rate_hz / n
         self.length_s = n / sampling_rate_hz
-        self._raw = scipy.fft.rfft(samples[np.newaxis] - samples.dtype.type(samples.mean(dtype=np.float64)), axis=1)
+        raw = scipy.fft.rfft(samples[np.newaxis] - samples.dtype.type(samples.mean(dtype=np.float64)), axis=1)
         # what is left of the mean is rounding
-        self._raw[0, 0] = 0.0
-        power = np.empty(self._raw.shape, self._raw.real.dtype)
-        hann_mean_square(self._raw, n, power)
+        raw[0, 0] = 0.0
+        power = np.empty(raw.shape, raw.real.dtype)
+        hann_mean_square(raw, n, power)
         power[0, 0] = 0.0
+        #: Plain one-sided FFT.
+        self.raw: Complex = raw[0]
         #: Each bin's share of the mean square.
         self.power: Real = power[0]
+
+    @classmethod
+    def of_transform(cls, transforms: Transforms, row: int, n_samples: int, sampling_rate_hz: float) -> "Lines":
+        """Return the lines of a channel that is transformed already."""
+        lines = cls.__new__(cls)
+        lines.bin_hz = sampling_rate_hz / n_samples
+        lines.length_s = n_samples / sampling_rate_hz
+        lines.raw, lines.power = transforms.spectrum[row], transforms.power[row]
+        return lines
 
     def at(self, frequency_hz: float, reach_hz: float | None = None) -> int:
         """Return the bin of the strongest line near a frequency; -1 beyond the spectrum."""
@@ -116,7 +137,7 @@ class Lines:
 
     def value(self, at: int) -> complex:
         """Return the complex Hann line of an inner bin: the bin less half its neighbours."""
-        left, middle, right = (complex(self._raw[0, k]) for k in (at - 1, at, at + 1))
+        left, middle, right = (complex(self.raw[k]) for k in (at - 1, at, at + 1))
         return middle - 0.5 * (left + right)
 
     def _velocity_mm_s(self, at: int) -> float:
@@ -129,3 +150,9 @@ def phase_deg(one: Lines, other: Lines, frequency_hz: float) -> float:
     if at < 1 or not (one.power[at] > 0.0 and other.power[at] > 0.0):
         return math.nan
     return abs(math.degrees(cmath.phase(one.value(at) * other.value(at).conjugate())))
+
+
+def warm_up() -> None:
+    """Compile the kernels that a machine at fault needs first, so that no stream waits for them then."""
+    lines = Lines(np.random.default_rng(1).standard_normal(256).astype(np.float32), 256.0)
+    lines.standing(10.0, 10.0)

@@ -19,7 +19,7 @@ from contracts.features import FEATURE_INDEX
 from contracts.records import Diagnosis, Evidence, NotDecided
 from processors.diagnosis import BEARING_FAULTS, SENSOR_PREFIX, diagnose
 from processors.features import FeatureBlock
-from processors.lines import Lines
+from processors.lines import Transforms
 from processors.machine_facts import measure
 from processors.machine_readings import Facts, Place, Readings, Spectra
 from processors.machine_rules import Finding, judge
@@ -107,7 +107,7 @@ class Machine:
             for row, point in enumerate(self.points)
         ]
         trusted = [is_sound(found) for found in single]
-        readings = self.readings(samples_g, block.values, speed_rpm, trusted, healthy)
+        readings = self.readings(samples_g, block.values, speed_rpm, trusted, healthy, block.transforms)
         return self.conclude(readings, measure_all(readings), single, suspected)
 
     def readings(
@@ -117,6 +117,7 @@ class Machine:
         speed_rpm: float | None,
         trusted: Sequence[bool],
         healthy: F32 | None = None,
+        transforms: Transforms | None = None,
     ) -> Readings:
         """Return what the facts of a window are measured on.
 
@@ -132,10 +133,14 @@ class Machine:
             Channels whose sensor is sound.
         healthy : ndarray, optional
             As for `judge`.
+        transforms : Transforms, optional
+            What the features were made from.
         """
         places = [Place(point.location, point.direction) for point in self.points]
         turning_rpm = speed_rpm if speed_rpm is not None and speed_rpm > 0 else None
-        return Readings(samples_g, self.sampling_rate_hz, values, places, turning_rpm, self.train, trusted, healthy)
+        return Readings(
+            samples_g, self.sampling_rate_hz, values, places, turning_rpm, self.train, trusted, healthy, transforms
+        )
 
     def conclude(
         self,
@@ -271,12 +276,6 @@ def measure_all(readings: Readings) -> Facts:
     facts = measure(readings, spectra)
     measure_train(facts, readings, spectra)
     return facts
-
-
-def warm_up() -> None:
-    """Compile the kernels that a machine at fault needs first, so that no stream waits for them then."""
-    lines = Lines(np.random.default_rng(1).standard_normal(256).astype(np.float32), 256.0)
-    lines.standing(10.0, 10.0)
 
 
 def _with_echoes(found: Diagnosis, others: Sequence[Diagnosis]) -> Diagnosis:

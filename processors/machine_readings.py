@@ -15,7 +15,7 @@ import numpy.typing as npt
 from contracts.assets import Direction, DriveTrain
 from contracts.errors import SignalError
 from contracts.features import FEATURE_INDEX
-from processors.lines import Lines
+from processors.lines import Lines, Transforms
 
 F32 = npt.NDArray[np.float32]
 
@@ -82,6 +82,8 @@ class Readings:
         Channels whose sensor is sound; the others are left out.
     healthy : ndarray, shape (n_channels, len(FEATURES)), float32, optional
         The features of the healthy machine in this regime; NaN where unknown.
+    transforms : Transforms, optional
+        What the features were made from.
 
     Raises
     ------
@@ -97,6 +99,7 @@ class Readings:
     train: DriveTrain = field(default_factory=DriveTrain)
     trusted: Sequence[bool] = ()
     healthy: F32 | None = None
+    transforms: Transforms | None = None
 
     def __post_init__(self) -> None:
         n = len(self.places)
@@ -136,6 +139,11 @@ class Spectra:
         """Return the lines of a channel."""
         found = self._lines.get(row)
         if found is None:
-            found = Lines(self._readings.samples_g[row], self._readings.sampling_rate_hz)
+            samples, rate_hz = self._readings.samples_g[row], self._readings.sampling_rate_hz
+            transforms = self._readings.transforms
+            if transforms is None:
+                found = Lines(samples, rate_hz)
+            else:
+                found = Lines.of_transform(transforms, row, samples.size, rate_hz)
             self._lines[row] = found
         return found

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from numba.core.dispatcher import Dispatcher
 
-from processors import machine_diagnosis, scoring
+from processors import lines, scoring
 from processors.features import warm_up
 
 
@@ -25,7 +25,7 @@ def load_kernels(say: Callable[[str], None]) -> None:
     progress = _Progress(say)
     warm_up(progress.begin)
     progress.begin("machine facts")
-    machine_diagnosis.warm_up()
+    lines.warm_up()
     progress.begin("scores")
     scoring.warm_up()
     progress.end()
