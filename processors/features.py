@@ -62,13 +62,15 @@ _FROM_MOMENTS: Final = {
     "clipped_samples": "clipped",
     "bias_g": "mean",
 }
-_MOMENT_COLUMNS: Final = [FEATURE_INDEX[name] for name in _FROM_MOMENTS]
-_MOMENTS: Final = [INDEX[column] for column in _FROM_MOMENTS.values()]
+_MOMENT_COLUMNS: Final = np.array([FEATURE_INDEX[name] for name in _FROM_MOMENTS])
+_MOMENTS: Final = np.array([INDEX[column] for column in _FROM_MOMENTS.values()])
 _FAMILY_COLUMNS: Final = [FEATURE_INDEX[f"{name.lower()}_db"] for name in FAMILY_NAMES]
-_POWER_COLUMNS: Final = [
-    FEATURE_INDEX[name]
-    for name in ("spectral_centroid_hz", "spectral_entropy", "dominant_frequency_hz", "dominant_amplitude_g")
-]
+_POWER_COLUMNS: Final = np.array(
+    [
+        FEATURE_INDEX[name]
+        for name in ("spectral_centroid_hz", "spectral_entropy", "dominant_frequency_hz", "dominant_amplitude_g")
+    ]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +176,8 @@ class FeatureEngine:
             self._edges,
             self._bands_g,
         )
-        values = np.full((self._shape[0], len(FEATURES)), np.nan)
-        values[:, _MOMENT_COLUMNS] = self._moments[:, _MOMENTS]
-        values[:, _POWER_COLUMNS] = self._power_shape * self._power_units
-        values[:, self._band_columns] = self._bands_g
+        values = np.empty((self._shape[0], len(FEATURES)))
+        _collect(self._moments, self._power_shape, self._power_units, self._bands_g, self._band_columns, values)
         motion = self._motion.measure(self._spectrum, self._power, speed)
         if motion is not None:
             values[:, _MOTION_COLUMNS] = motion
@@ -185,7 +185,8 @@ class FeatureEngine:
             self._order_features(values, speed)
         states = HealthOfChannels(self._moments.copy(), self._shape[1])
         families = self._bearing_features(values, speed, bands_hz)
-        values[self._moments[:, INDEX["not_finite"]] > 0] = np.nan
+        if self._moments[:, INDEX["not_finite"]].any():
+            values[self._moments[:, INDEX["not_finite"]] > 0] = np.nan
         return FeatureBlock(values.astype(np.float32), families, states, Transforms(self._spectrum, self._power))
 
     def _check(self, samples_g: F32, speed_rpm: float | None, bands_hz: F64) -> None:
@@ -241,6 +242,21 @@ class FeatureEngine:
 
 
 @numba.njit(cache=True)
+def _collect(
+    moments: F64, shape: F64, units: F64, bands_g: F64, band_columns: npt.NDArray[np.int64], values: F64
+) -> None:
+    """Fill the columns of `values` that come from moments, power and bands, the others with NaN."""
+    values[:] = np.nan
+    for c in range(values.shape[0]):
+        for k in range(_MOMENTS.size):
+            values[c, _MOMENT_COLUMNS[k]] = moments[c, _MOMENTS[k]]
+        for k in range(_POWER_COLUMNS.size):
+            values[c, _POWER_COLUMNS[k]] = shape[c, k] * units[k]
+        for k in range(band_columns.size):
+            values[c, band_columns[k]] = bands_g[c, k]
+
+
+@numba.njit(cache=True)
 def _analyse(
     samples: F32,
     centred: F32,
@@ -267,12 +283,13 @@ def _analyse(
         mean_square.band_rms(power[start:stop], edges, bands_g[start:stop])
 
 
-def _band_edges(bin_hz: float, n_bins: int) -> tuple[list[int], npt.NDArray[np.int64]]:
+def _band_edges(bin_hz: float, n_bins: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Return the columns of the acceleration bands that the spectrum reaches, and their first and last bins."""
     nyquist_hz = (n_bins - 1) * bin_hz
     bins = [n_bins if edge >= nyquist_hz else math.ceil(edge / bin_hz - 1e-9) for edge in _ACCELERATION_EDGES_HZ]
     held = [(FEATURE_INDEX[name], b) for name, b in zip(_BANDS, itertools.pairwise(bins), strict=True) if b[1] > b[0]]
-    return [column for column, _ in held], np.array([edges for _, edges in held], np.int64).reshape(-1, 2)
+    columns = np.array([column for column, _ in held], np.int64)
+    return columns, np.array([edges for _, edges in held], np.int64).reshape(-1, 2)
 
 
 def warm_up(report: Callable[[str], None] = lambda _: None) -> None:
