@@ -39,7 +39,7 @@ def import_files(
     *,
     as_json: _Json = False,
 ) -> None:
-    r"""Import YAML or CSV files, and put what has changed into force.
+    """Import YAML or CSV files, and put what has changed into force.
 
     All files are checked first, and stored together or not at all. A changed configuration takes effect from where its
     activation lies on the log; one that couldn't be put there is tried again by the next import.

@@ -121,7 +121,7 @@ def replay(
     yes: Annotated[bool, typer.Option("--yes", help="Don't ask.")] = False,
     as_json: _Json = False,
 ) -> None:
-    r"""Put refused records back on their topic, as they were, each once.
+    """Put refused records back on their topic, as they were, each once.
 
     Key, value and headers are unchanged; one header more, faultline-dead-letter, names the place. What is refused again
     becomes a new dead letter.

@@ -88,11 +88,11 @@ def diagnose(
     report: Annotated[Path | None, typer.Option(help="Write a one-page report, .html or .png.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    r"""Diagnose one recording: severity zone, fault-frequency table, verdict.
+    """Diagnose one recording: severity zone, fault-frequency table, verdict.
 
     \b
-        ./faultline diagnose pump.wav --asset plant.yaml --asset-id P-101 \
-            --channel 1=P-101-DE-H.acc --channel 2=P-101-DE-V.acc --full-scale 50 --rpm 1780 --report pump.html
+        ./faultline diagnose pump.wav --full-scale 50 --rpm 1780 --bearing 6205 --report pump.png
+        ./faultline diagnose run.npz --asset plant.yaml --asset-id P-101 --channel 1=P-101-DE-H.acc --report run.html
     """
     machine_group, machine_support = _machine(group, support)
     settings = load_settings()

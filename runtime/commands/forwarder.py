@@ -44,7 +44,7 @@ def forwarder(
     records_mib: Annotated[int, typer.Option(min=1, help="Readings and events kept at most; then they wait.")] = 256,
     segment_mib: Annotated[float, typer.Option(min=0.01, help="Size of the buffer's files.")] = 8.0,
 ) -> None:
-    r"""Collect measurements, keep them on disk until Kafka has them, and forward them in the order of arrival.
+    """Collect measurements, keep them on disk until Kafka has them, and forward them in the order of arrival.
 
     FAULTLINE_MQTT_URL names the broker whose topics faultline/SITE/ASSET/blocks, …/readings and …/events are collected;
     a message is acknowledged once it is on disk. What is refused goes to the topic `dead-letters`. The file status.json

@@ -28,7 +28,7 @@ def index(
     asset: Annotated[list[str] | None, typer.Option(help="An asset they are for; may be given again.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    r"""Index the documents of a folder for the assistant; what hasn't changed is left alone, what is gone is removed.
+    """Index the documents of a folder for the assistant; what hasn't changed is left alone, what is gone is removed.
 
     A `documents.yaml` in the folder lists files with their site and assets; without one, --site and --asset hold for
     all. Uses FAULTLINE_OPENSEARCH_URL, or the OpenSearch of a running `up`.

@@ -23,7 +23,7 @@ def recompute(
     from_log: Annotated[bool, typer.Option("--from-log", help="Recompute everything that the log holds.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    r"""Compute the history of the log again, in one process, and compare it with the database.
+    """Compute the history of the log again, in one process, and compare it with the database.
 
     Every row of features, scores, readings, conditions and alarm transitions must come out the same, bit for bit,
     whatever crashed meanwhile. Exit status 0 when nothing differs, 1 otherwise. Nothing is written.

@@ -42,7 +42,7 @@ def up(
         list[str] | None, typer.Option(metavar="PART", help="Leave a part out; search is the one that can be.")
     ] = None,
 ) -> None:
-    r"""Start everything, stream the default scenario, show what is found; Ctrl-C stops it.
+    """Start everything, stream the default scenario, show what is found; Ctrl-C stops it.
 
     What FAULTLINE_KAFKA_URL or FAULTLINE_DATABASE_URL point to is used; what they don't is started on loopback, with
     its data in .faultline. Two pumps stream in; P-101 develops an outer-race fault, and an alarm with its reason goes

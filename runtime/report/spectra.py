@@ -118,9 +118,9 @@ def kurtogram_of(axis: Any, subject: Subject) -> None:
         axis.barh(-level, width, left=band.low_hz, height=0.92, color=shade, hatch=hatch, edgecolor="w", linewidth=0.4)
         if abs(band.low_hz - low) < 1.0 and abs(band.high_hz - high) < 1.0:
             axis.barh(-level, width, left=low, height=0.92, fill=False, edgecolor=WARNING, linewidth=2.2, zorder=3)
+    axis.set(title="Kurtogram", ylabel="finer bands below", yticks=[])
     hatched = "; hatched: rejected" if rejected else ""
-    title = f"Kurtogram: violet 0, yellow {top:.1f}; framed: band{hatched}"
-    axis.set(title=title, xlabel="Hz", ylabel="finer bands below", yticks=[])
+    axis.set_xlabel(f"Hz\nviolet 0, yellow {top:.1f}; framed: band{hatched}", fontsize=8)
     axis.spines[["top", "right", "left"]].set_visible(False)
 
 
@@ -150,7 +150,9 @@ def envelope_spectrum(axis: Any, subject: Subject) -> None:
             marks.add(order * subject.shaft_hz, f"{order}x", PARTS["shaft"], "--", 0.5)
     limit_db = subject.channel.limit_db
     axis.axhline(limit_db, color=FAINT, linewidth=0.8, linestyle="--")
-    axis.text(shown_hz, limit_db, "bound over the local floor", fontsize=7.5, color=FAINT, ha="right", va="bottom")
+    box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1.0}
+    label = "bound over the local floor"
+    axis.text(shown_hz, limit_db, label, fontsize=7.5, color=FAINT, ha="right", va="bottom", bbox=box, zorder=4)
     axis.set(xlim=(0.0, shown_hz), ylim=(-12.0, 1.3 * max(float(levels.max()), limit_db) + 4.0))
 
 
