@@ -75,14 +75,13 @@ def replay(
     compare: Annotated[bool, typer.Option("--compare", help="Say what would have differed from history.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    r"""Compute a past span of one asset again from the log, with other rules or models, and write nothing.
+    """Compute a past span of one asset again from the log, with other rules or models, and write nothing.
 
     The same code runs as live, from the beginning of the log, so that baselines and windows are those of history; what
     is tried is taken to have been in force all along. Without --rules and --models nothing should differ.
 
     \b
-        ./faultline replay --asset P-101 --from 2026-01-31T08:00:00Z --to 2026-01-31T09:00:00Z \
-            --rules stricter.yaml --compare
+        ./faultline replay --asset P-101 --from 2026-01-31T08:00:00Z --to 2026-01-31T09:00:00Z --rules stricter.yaml
     """
     span = moment_ns(from_time), moment_ns(to_time)
     if span[0] >= span[1]:
