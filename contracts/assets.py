@@ -12,6 +12,7 @@ from contracts.features import EVERYTHING
 
 MachineGroup = Literal["1", "2"]
 Support = Literal["rigid", "flexible"]
+PumpCategory = Literal["I", "II"]
 Direction = Literal["radial_horizontal", "radial_vertical", "radial", "axial"]
 
 
@@ -153,7 +154,8 @@ class RuleSettings:
 class AssetConfiguration:
     """One asset with its points, channels, windows, rules and models.
 
-    ``machine_group`` and ``support`` are those of ISO 20816-3; without them the asset isn't graded.
+    ``machine_group`` and ``support`` are those of ISO 20816-3; without them the asset isn't graded. A rotodynamic pump
+    has a ``pump_category`` of ISO 10816-7 instead, and is graded by it and the drive train's power.
     """
 
     asset_id: str
@@ -165,6 +167,7 @@ class AssetConfiguration:
     installed_at: dt.date | None = None
     machine_group: MachineGroup | None = None
     support: Support | None = None
+    pump_category: PumpCategory | None = None
     drive_train: DriveTrain = DriveTrain()
     points: tuple[MeasurementPoint, ...] = ()
     window: WindowSettings = WindowSettings()

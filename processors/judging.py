@@ -27,7 +27,7 @@ from processors.own_features import FeatureCode
 from processors.regime import STOPPED, regime_of
 from processors.reorder import Samples
 from processors.scoring import AssetScoring
-from processors.severity import grade
+from processors.zone_tables import grade_asset
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,11 +180,10 @@ class WindowJudge:
         own: dict[str, float | None],
     ) -> r.ChannelAssessment:
         features = tuple(None if math.isnan(value) else value for value in values.tolist())
-        graded = grade(
+        graded = grade_asset(
             features[FEATURE_INDEX["velocity_rms_mm_s"]],
             features[FEATURE_INDEX["displacement_rms_um"]],
-            self._config.machine_group,
-            self._config.support,
+            self._config,
         )
         return r.ChannelAssessment(
             channel_id=self._channel_ids[row],

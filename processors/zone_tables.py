@@ -6,11 +6,10 @@ gets no zone: pumps without a category or a power are not graded.
 
 import math
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-from processors.severity import Boundaries, Grade
-
-PumpCategory = Literal["I", "II"]
+from contracts.assets import AssetConfiguration, PumpCategory
+from processors.severity import ISO_20816_3, Boundaries, Grade, grade
 
 #: A change by more than this share of boundary B/C is significant, in whichever direction.
 _SIGNIFICANT_SHARE: Final = 0.25
@@ -111,10 +110,49 @@ def grade_pump(
         return Grade(None, "the power of the pump is not configured")
     if velocity_rms_mm_s is None or not math.isfinite(velocity_rms_mm_s):
         return Grade(None, "the vibration velocity could not be computed")
-    for row in table.rows:
-        if row.category == category and (row.power_kw is None or power_kw <= row.power_kw):
-            return Grade(row.velocity.zone(velocity_rms_mm_s), None)
-    return Grade(None, f"{table.standard}:{table.edition} has no row for category {category} at {power_kw} kW")
+    boundaries = pump_boundaries(category, power_kw, table)
+    if boundaries is None:
+        return Grade(None, f"{table.standard}:{table.edition} has no row for category {category} at {power_kw} kW")
+    return Grade(boundaries.zone(velocity_rms_mm_s), None)
+
+
+def grade_asset(velocity_rms_mm_s: float | None, displacement_rms_um: float | None, asset: AssetConfiguration) -> Grade:
+    """Return the severity zone of an asset by the standard that holds for it.
+
+    Parameters
+    ----------
+    velocity_rms_mm_s, displacement_rms_um : float or None
+        As for ``severity.grade``; of a pump the velocity alone counts.
+    asset : AssetConfiguration
+        Its class.
+
+    Returns
+    -------
+    grade : Grade
+        The zone, or the reason why the asset isn't graded.
+    """
+    if asset.pump_category is not None:
+        return grade_pump(velocity_rms_mm_s, asset.pump_category, asset.drive_train.power_kw)
+    return grade(velocity_rms_mm_s, displacement_rms_um, asset.machine_group, asset.support)
+
+
+def velocity_boundaries(asset: AssetConfiguration) -> Boundaries | None:
+    """Return the zone boundaries of an asset's velocity, mm/s rms; nothing where it isn't graded."""
+    if asset.pump_category is not None:
+        return pump_boundaries(asset.pump_category, asset.drive_train.power_kw)
+    if asset.machine_group is None or asset.support is None:
+        return None
+    return ISO_20816_3[asset.machine_group, asset.support].velocity
+
+
+def pump_boundaries(
+    category: PumpCategory, power_kw: float | None, table: PumpTable = ISO_10816_7
+) -> Boundaries | None:
+    """Return the zone boundaries of a pump; nothing where the table has no row for it."""
+    if power_kw is None or not power_kw > 0:
+        return None
+    fitting = (row for row in table.rows if row.category == category)
+    return next((row.velocity for row in fitting if row.power_kw is None or power_kw <= row.power_kw), None)
 
 
 def is_significant_change(baseline: float, value: float, boundaries: Boundaries) -> bool:

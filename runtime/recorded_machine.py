@@ -79,8 +79,7 @@ class RecordedMachine:
     speed_rpm: float | None
     angle: ShaftAngle | None
     current: MotorCurrent | None
-    group: MachineGroup | None
-    support: Support | None
+    asset: AssetConfiguration
 
     @property
     def duration_s(self) -> float:
@@ -192,9 +191,16 @@ def recorded_machine(recording: Recording, wish: Wish) -> RecordedMachine:
         speed_rpm=speed_rpm,
         angle=angle,
         current=current[0] if current else None,
-        group=wish.group or asset.machine_group,
-        support=wish.support or asset.support,
+        asset=_graded_as(asset, wish),
     )
+
+
+def _graded_as(asset: AssetConfiguration, wish: Wish) -> AssetConfiguration:
+    """Return the asset, with the class of ISO 20816-3 that the caller wishes."""
+    if wish.group is None and wish.support is None:
+        return asset
+    group, support = wish.group or asset.machine_group, wish.support or asset.support
+    return dataclasses.replace(asset, machine_group=group, support=support, pump_category=None)
 
 
 #: Measurement point, channel id, quantity and unit.

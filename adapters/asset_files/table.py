@@ -23,6 +23,7 @@ _ASSET: Final = {
     "installed_at": "installed_at",
     "machine_group": "machine_group",
     "support": "support",
+    "pump_category": "pump_category",
 }
 _DRIVE_TRAIN: Final = {name: name for name in ("nominal_speed_rpm", "power_kw", "line_frequency_hz", "poles", "blades")}
 _POINT: Final = {"point_id": "point_id", "location": "location", "direction": "direction", "bearing": "bearing"}

@@ -17,7 +17,7 @@ from api.payloads import (
 )
 from api.wire import row_to, rows_to
 from contracts.assets import AssetConfiguration
-from processors.severity import ISO_20816_3
+from processors.zone_tables import velocity_boundaries
 
 
 class OneAsset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -57,10 +57,8 @@ async def list_conditions(call: Call, arguments: SomeConditions) -> ConditionLis
 
 
 def _velocity_zones(configuration: AssetConfiguration) -> tuple[float, float, float] | None:
-    if configuration.machine_group is None or configuration.support is None:
-        return None
-    bounds = ISO_20816_3[configuration.machine_group, configuration.support].velocity
-    return bounds.a_b, bounds.b_c, bounds.c_d
+    bounds = velocity_boundaries(configuration)
+    return None if bounds is None else (bounds.a_b, bounds.b_c, bounds.c_d)
 
 
 _UNKNOWN: Final = {404: "There is no such asset within the caller's scope."}

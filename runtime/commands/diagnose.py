@@ -20,8 +20,9 @@ from contracts.records import Diagnosis, NotDecided
 from processors.families import LineFamily
 from processors.machine_recording import MachineJudgement
 from processors.own_features import FeatureCode
-from processors.severity import Grade, grade
+from processors.severity import Grade
 from processors.whole_recording import RecordingJudgement
+from processors.zone_tables import grade_asset
 from runtime.feature_code import load_feature_code
 from runtime.recorded_machine import RecordedMachine, Wish, recorded_machine
 from runtime.settings import load_settings
@@ -170,7 +171,7 @@ def _judge(recorded: RecordedMachine, load_ratio: float | None, code: FeatureCod
     velocity, displacement = (
         float(judged.channels[row].values[FEATURE_INDEX[name]]) for name in ("velocity_rms_mm_s", "displacement_rms_um")
     )
-    graded = grade(velocity, displacement, recorded.group, recorded.support)
+    graded = grade_asset(velocity, displacement, recorded.asset)
     if recorded.speed_varies:
         graded = Grade(None, "the speed varies; zones are for steady running")
     undecided = (*lines, *(one for channel in judged.verdict.not_decided for one in channel))

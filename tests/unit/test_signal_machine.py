@@ -1,17 +1,25 @@
 """Frequencies from the drive train, and the zones of pumps."""
 
+import dataclasses
 import math
 from typing import Any
 
 import pytest
 
-from contracts.assets import DriveTrain, Gear
+from contracts.assets import AssetConfiguration, DriveTrain, Gear
 from contracts.errors import SignalError
 from contracts.records import Zone
 from processors.bearings import bearing
 from processors.drive_train import belt_hz, fault_frequencies, rotor_bars, slip_ratio
 from processors.severity import Boundaries
-from processors.zone_tables import ISO_20816_1, grade_pump, is_significant_change, limits
+from processors.zone_tables import (
+    ISO_20816_1,
+    grade_asset,
+    grade_pump,
+    is_significant_change,
+    limits,
+    velocity_boundaries,
+)
 
 
 def test_gears_mesh_where_teeth_times_speed_agree() -> None:
@@ -80,6 +88,21 @@ def test_a_pump_with_a_missing_fact_is_not_graded(velocity: float, category: Any
     found = grade_pump(velocity, category, power_kw)
     assert found.zone is None
     assert found.not_graded_because
+
+
+def test_an_asset_is_graded_by_the_standard_that_holds_for_it() -> None:
+    plain = AssetConfiguration(asset_id="A", site_id="S", name="", asset_type="machine")
+    assert grade_asset(3.0, None, plain).zone is None
+    assert velocity_boundaries(plain) is None
+    machine = dataclasses.replace(plain, machine_group="2", support="rigid")
+    assert grade_asset(3.0, None, machine).zone is Zone.C
+    assert velocity_boundaries(machine) == Boundaries(1.4, 2.8, 4.5)
+    pump = dataclasses.replace(machine, pump_category="I")
+    assert grade_asset(3.0, None, pump).not_graded_because == "the power of the pump is not configured"
+    assert velocity_boundaries(pump) is None
+    known = dataclasses.replace(pump, drive_train=DriveTrain(power_kw=75.0))
+    assert grade_asset(3.0, 1000.0, known).zone is Zone.B
+    assert velocity_boundaries(known) == Boundaries(2.5, 4.0, 6.6)
 
 
 def test_general_ranges_and_changes() -> None:
