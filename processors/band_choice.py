@@ -8,7 +8,6 @@ import itertools
 import math
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
@@ -16,6 +15,7 @@ from rocket_fft import c2c, r2c
 
 from contracts.errors import SignalError
 from processors.envelope import band_bins, hann_amplitudes, scale_band, square
+from processors.kernel import kernel
 from processors.mean_square import BLOCK, block_sums
 from processors.time_domain import largest
 
@@ -150,7 +150,7 @@ def measure_band(spectrum: C64, n_samples: int, bin_hz: float, band_hz: tuple[fl
     return out
 
 
-@numba.njit(cache=True)
+@kernel()
 def _fill_figures(
     spectrum: C64,
     first: int,
@@ -187,7 +187,7 @@ def _fill_figures(
                 out[start + r, 1] = line_contrast(amplitudes, mantissas, exponents)
 
 
-@numba.njit(cache=True)
+@kernel()
 def guarded_kurtosis(squared: F32, second: float, fourth: float, scratch: F32) -> float:
     """Return the spectral kurtosis of a squared envelope without its two strongest impulses.
 
@@ -221,7 +221,7 @@ def guarded_kurtosis(squared: F32, second: float, fourth: float, scratch: F32) -
     return fourth * count / (second * second) - 2.0 if second > 0.0 else -2.0
 
 
-@numba.njit(cache=True)
+@kernel()
 def line_contrast(amplitudes: F32, mantissas: npt.NDArray[np.int32], exponents: F32) -> float:
     """Return how far lines stand out of an envelope spectrum: the negentropy of the amplitudes over their local floor.
 

@@ -18,11 +18,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from processors.bearings import BearingGeometry
+from processors.kernel import kernel
 from processors.line_search import TOLERANCE, level_over_floor_db, local_floor, may_be_the_shaft
 
 F64 = npt.NDArray[np.float64]
@@ -143,7 +143,7 @@ def _chance_spacings() -> F64:
     return kept
 
 
-@numba.njit(cache=True)
+@kernel()
 def search_comb(amplitudes: Real, expected: float, shaft: float, levels: F64) -> float:
     """Return the base position (bins) near `expected` whose harmonics have the highest mean level.
 

@@ -9,11 +9,12 @@ Transforms don't mix rows, so a row's bits don't depend on the rows beside it.
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 from rocket_fft import c2c, r2c
+
+from processors.kernel import kernel
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -140,7 +141,7 @@ class Envelopes:
         return self._buffers[length]
 
 
-@numba.njit(cache=True)
+@kernel()
 def _fill_spectra(
     spectrum: C64,
     channels: Rows,
@@ -170,7 +171,7 @@ def _fill_spectra(
             hann_amplitudes(raw[r], squared.shape[1], amplitudes[start + r])
 
 
-@numba.njit(cache=True)
+@kernel()
 def scale_band(band: C64, scale: float, out: C64) -> None:
     """Fill the first of `out` with a band of a spectrum."""
     factor = np.float32(scale)
@@ -178,7 +179,7 @@ def scale_band(band: C64, scale: float, out: C64) -> None:
         out[k] = band[k] * factor
 
 
-@numba.njit(cache=True)
+@kernel()
 def square(parts: F32, squared: F32) -> tuple[float, float]:
     """Fill the squared magnitudes of complex numbers; return their sum and that of their squares."""
     second = fourth = 0.0
@@ -190,7 +191,7 @@ def square(parts: F32, squared: F32) -> tuple[float, float]:
     return second, fourth
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+@kernel("reassoc", "contract", "nsz")
 def _square_block(parts: F32, squared: F32) -> tuple[float, float]:
     second, fourth = np.float32(0.0), np.float32(0.0)
     for i in range(squared.size):
@@ -201,7 +202,7 @@ def _square_block(parts: F32, squared: F32) -> tuple[float, float]:
     return np.float64(second), np.float64(fourth)
 
 
-@numba.njit(cache=True)
+@kernel()
 def hann_amplitudes(raw: C64, length: int, out: F32) -> None:
     """Fill the amplitudes of a spectrum with the Hann window applied to its bins; nothing at either end of it."""
     half, scale = np.float32(0.5), np.float32(2.0 / length)

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from rocket_fft import r2c
@@ -22,6 +21,7 @@ from processors.band_choice import choose_bands
 from processors.bearings import BearingGeometry, bearing
 from processors.families import FAMILY_NAMES, FamiliesOfChannels, LineFamily, Question, bins_needed
 from processors.health import HealthOfChannels, SensorHealth
+from processors.kernel import kernel
 from processors.lines import Transforms
 from processors.time_domain import INDEX
 
@@ -241,7 +241,7 @@ class FeatureEngine:
         return [((low, high), geometry, np.array(rows)) for (low, high, geometry), rows in alike.items()]
 
 
-@numba.njit(cache=True)
+@kernel()
 def _collect(
     moments: F64, shape: F64, units: F64, bands_g: F64, band_columns: npt.NDArray[np.int64], values: F64
 ) -> None:
@@ -256,7 +256,7 @@ def _collect(
             values[c, band_columns[k]] = bands_g[c, k]
 
 
-@numba.njit(cache=True)
+@kernel()
 def _analyse(
     samples: F32,
     centred: F32,

@@ -6,9 +6,10 @@ Positions are in bins. A line on a multiple of the shaft frequency has level 0: 
 import math
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
+
+from processors.kernel import kernel
 
 F64 = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
@@ -26,7 +27,7 @@ _SHAFT_SHARE: Final = 0.003
 _SHAFT_LEAD_DB: Final = 10.0
 
 
-@numba.njit(cache=True)
+@kernel()
 def local_floor(amplitudes: Real, at: int) -> float:
     """Return the median amplitude around bin `at`."""
     first = max(1, at - FLOOR_REACH)
@@ -34,13 +35,13 @@ def local_floor(amplitudes: Real, at: int) -> float:
     return np.float64(np.median(amplitudes[first:last]))
 
 
-@numba.njit(cache=True)
+@kernel()
 def level_over_floor_db(amplitudes: Real, position: float, floor: float) -> float:
     """Return the level over `floor` of the line at `position` (bins, one bin of play); 0 where there is no peak."""
     return 20.0 * math.log10(_ratio_to_floor(amplitudes, position, floor))
 
 
-@numba.njit(cache=True)
+@kernel()
 def _ratio_to_floor(amplitudes: Real, position: float, floor: float) -> float:
     """Return the line at `position` (bins, one bin of play) over `floor`; 1 where there is no peak.
 
@@ -56,7 +57,7 @@ def _ratio_to_floor(amplitudes: Real, position: float, floor: float) -> float:
     return ratio
 
 
-@numba.njit(cache=True)
+@kernel()
 def may_be_the_shaft(position: float, shaft: float) -> bool:
     """Return whether a line at `position` can't be told from a multiple of the shaft frequency (both in bins)."""
     order = math.floor(position / shaft + 0.5)
@@ -64,7 +65,7 @@ def may_be_the_shaft(position: float, shaft: float) -> bool:
     return bool(order >= 1.0 and abs(position - order * shaft) < near)
 
 
-@numba.njit(cache=True)
+@kernel()
 def search_family(amplitudes: Real, expected: float, shaft: float, levels: F64, shaft_levels: F64) -> float:
     """Return the base position (bins) near `expected` whose harmonics stand out most.
 
@@ -104,7 +105,7 @@ def search_family(amplitudes: Real, expected: float, shaft: float, levels: F64, 
     return best
 
 
-@numba.njit(cache=True)
+@kernel()
 def _middle(ratios: F64) -> float:
     """Return the median by level of two or three ratios: of two it is their geometric mean."""
     if ratios.size == 2:
@@ -114,7 +115,7 @@ def _middle(ratios: F64) -> float:
     return middle
 
 
-@numba.njit(cache=True)
+@kernel()
 def search_families(
     amplitudes: Real, expected: F64, n_harmonics: npt.NDArray[np.int64], shaft: float, out: F64
 ) -> None:

@@ -9,11 +9,11 @@ import math
 from dataclasses import dataclass
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 
+from processors.kernel import kernel
 from processors.mean_square import hann_mean_square
 from processors.velocity import MM_S2_PER_G
 
@@ -29,7 +29,7 @@ _REACH_SHARE: Final = 0.005
 _OVER_FLOOR: Final = 5.0
 
 
-@numba.njit(cache=True)
+@kernel()
 def strongest(power: Real, position: float, reach: float) -> int:
     """Return the largest bin of `power` within `reach` of `position` (bins); -1 where a line there wouldn't fit."""
     first = max(1, math.floor(position - reach + 0.5))
@@ -43,7 +43,7 @@ def strongest(power: Real, position: float, reach: float) -> int:
     return at
 
 
-@numba.njit(cache=True)
+@kernel()
 def line_rms(power: Real, at: int) -> float:
     """Return the rms of the line at a bin; NaN where there is none."""
     if at < 1:
@@ -54,7 +54,7 @@ def line_rms(power: Real, at: int) -> float:
     return math.sqrt(total)
 
 
-@numba.njit(cache=True)
+@kernel()
 def stands_out(power: Real, at: int, reach: int) -> bool:
     """Return whether the line at a bin is a peak well over the `reach` bins to either side."""
     if at < 1 or at + 1 >= power.size or power[at] < power[at - 1] or power[at] < power[at + 1]:

@@ -8,11 +8,11 @@ a block of bins, sums over blocks are float64.
 import math
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 from numpy.polynomial import Chebyshev, Polynomial
 
+from processors.kernel import kernel
 from processors.time_domain import largest
 
 F32 = npt.NDArray[np.float32]
@@ -37,7 +37,7 @@ _LOGARITHM: Final = tuple(
 _ROOT_OF_HALF: Final = 0x3F3504F3
 
 
-@numba.njit(cache=True)
+@kernel()
 def hann_mean_square(spectrum: Complex, n_samples: int, out: Real) -> None:
     """Fill `out` (n_channels, n_bins) with each bin's share of the mean square, Hann window with energy correction.
 
@@ -61,12 +61,12 @@ def hann_mean_square(spectrum: Complex, n_samples: int, out: Real) -> None:
             out[c, n_bins - 1] /= 2
 
 
-@numba.njit(cache=True)
+@kernel()
 def _square(z: complex) -> float:
     return z.real * z.real + z.imag * z.imag
 
 
-@numba.njit(cache=True, fastmath={"contract"})
+@kernel("contract")
 def _hann_inside(middle: Real, left: Real, right: Real, scale: float, out: Real) -> None:
     factor, half = middle.dtype.type(scale), middle.dtype.type(0.5)
     for k in range(out.size):
@@ -75,7 +75,7 @@ def _hann_inside(middle: Real, left: Real, right: Real, scale: float, out: Real)
         out[k] = factor * (re * re + im * im)
 
 
-@numba.njit(cache=True)
+@kernel()
 def describe_power(mean_square: F32, lowest_bin: int, out: F64) -> None:
     """Fill `out` (n_channels, len(SHAPE_COLUMNS)) with what a power spectrum comes down to.
 
@@ -97,7 +97,7 @@ def describe_power(mean_square: F32, lowest_bin: int, out: F64) -> None:
             _line_at(mean_square[c], k, out[c])
 
 
-@numba.njit(cache=True)
+@kernel()
 def _weighted_sums(power: F32, mantissas: npt.NDArray[np.int32], exponents: F32) -> tuple[float, float, float]:
     """Return the sums of a power spectrum, weighted by nothing, by the bin, and by its logarithms; without the mean."""
     total = weighted = sum_of_logarithms = 0.0
@@ -110,7 +110,7 @@ def _weighted_sums(power: F32, mantissas: npt.NDArray[np.int32], exponents: F32)
     return total, weighted, sum_of_logarithms
 
 
-@numba.njit(cache=True)
+@kernel()
 def block_sums(block: F32, mantissas: npt.NDArray[np.int32], exponents: F32) -> tuple[float, float, float]:
     """Return the sums of at most ``BLOCK`` numbers, none negative: plain, times their index, times their logarithms.
 
@@ -121,7 +121,7 @@ def block_sums(block: F32, mantissas: npt.NDArray[np.int32], exponents: F32) -> 
     return _sum_block(block, m.view(np.float32), e)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _split(numbers: npt.NDArray[np.int32], mantissas: npt.NDArray[np.int32], exponents: F32) -> None:
     """Fill mantissa (√½ to √2) and exponent of positive float32; all but the exponents are the integers of bits."""
     for k in range(numbers.size):
@@ -130,7 +130,7 @@ def _split(numbers: npt.NDArray[np.int32], mantissas: npt.NDArray[np.int32], exp
         exponents[k] = np.float32(e)
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+@kernel("reassoc", "contract", "nsz")
 def _sum_block(power: F32, mantissas: F32, exponents: F32) -> tuple[float, float, float]:
     one, ln_2 = np.float32(1.0), np.float32(math.log(2.0))
     c0, c1, c2, c3, c4, c5, c6, c7, c8 = _LOGARITHM
@@ -146,7 +146,7 @@ def _sum_block(power: F32, mantissas: F32, exponents: F32) -> tuple[float, float
     return np.float64(total), np.float64(weighted), np.float64(sum_of_logarithms)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _largest_bin(power: F32, lowest_bin: int) -> int:
     """Return the first of the largest bins from `lowest_bin` (at least 1) on; 0 where there is no power."""
     # positive floats are ordered like the integers of their bits, whose maximum is vectorised
@@ -165,7 +165,7 @@ def _largest_bin(power: F32, lowest_bin: int) -> int:
     return 0
 
 
-@numba.njit(cache=True)
+@kernel()
 def _line_at(power: Real, k: int, row: F64) -> None:
     """Fill position and amplitude of the line at local maximum `k`, as ``spectrum.interpolated_peak`` does."""
     left, mid, right = math.sqrt(power[k - 1]), math.sqrt(power[k]), math.sqrt(power[k + 1])
@@ -177,7 +177,7 @@ def _line_at(power: Real, k: int, row: F64) -> None:
     row[3] = math.sqrt(3.0) * mid / gain
 
 
-@numba.njit(cache=True)
+@kernel()
 def band_rms(mean_square: Real, edges: npt.NDArray[np.int64], out: F64) -> None:
     """Fill `out` (n_channels, n_bands) with the rms between edges (bins, the upper one excluded)."""
     for c in range(mean_square.shape[0]):
@@ -185,7 +185,7 @@ def band_rms(mean_square: Real, edges: npt.NDArray[np.int64], out: F64) -> None:
             out[c, b] = math.sqrt(_sum(mean_square[c, edges[b, 0] : edges[b, 1]]))
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+@kernel("reassoc", "contract", "nsz")
 def _sum(numbers: Real) -> float:
     total = 0.0
     for k in range(numbers.size):
@@ -193,7 +193,7 @@ def _sum(numbers: Real) -> float:
     return total
 
 
-@numba.njit(cache=True)
+@kernel()
 def line_rms(mean_square: Real, position: float, reach: float, out: F64) -> None:
     """Fill `out` (n_channels, 2) with position (bins) and rms of the strongest line within `reach` of `position`.
 

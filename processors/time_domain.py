@@ -9,11 +9,11 @@ channel's values are the same bits whatever lies beside it. Moments are 1/N.
 import math
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from contracts.errors import SignalError
+from processors.kernel import kernel
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -57,7 +57,7 @@ _SURVEYED: Final = 4096
 _LARGEST_SCALE: Final = 100
 
 
-@numba.njit(cache=True)
+@kernel()
 def moments(samples: F32, out: F64, centred: F32) -> None:
     """Fill `out` (n_channels, len(COLUMNS)) and `centred` (like `samples`).
 
@@ -81,7 +81,7 @@ def moments(samples: F32, out: F64, centred: F32) -> None:
         _statistics(x, np.float64(low), np.float64(high), total, row, centred[c])
 
 
-@numba.njit(cache=True)
+@kernel()
 def _survey(x: F32, ends: F32, bits: npt.NDArray[np.int32]) -> tuple[int, bool, float]:
     """Return how many samples aren't finite, whether neighbours are equal, and the sum.
 
@@ -100,7 +100,7 @@ def _survey(x: F32, ends: F32, bits: npt.NDArray[np.int32]) -> tuple[int, bool, 
     return not_finite, equal > 0, total
 
 
-@numba.njit(cache=True)
+@kernel()
 def extent(x: F32, ends: npt.NDArray[np.int32]) -> int:
     """Fill `ends` (at least 2) with the bits of the least and the largest value; return how many aren't finite."""
     # The bits of floats without a sign are ordered as integers, those with one the other way round, above all others if
@@ -121,7 +121,7 @@ def extent(x: F32, ends: npt.NDArray[np.int32]) -> int:
     return not_finite
 
 
-@numba.njit(cache=True)
+@kernel()
 def largest(numbers: npt.NDArray[np.integer[Any]]) -> Any:
     """Return the largest of integers."""
     top = numbers[0]
@@ -130,7 +130,7 @@ def largest(numbers: npt.NDArray[np.integer[Any]]) -> Any:
     return top
 
 
-@numba.njit(cache=True)
+@kernel()
 def _least(numbers: npt.NDArray[np.integer[Any]]) -> Any:
     least = numbers[0]
     for i in range(numbers.size):
@@ -138,7 +138,7 @@ def _least(numbers: npt.NDArray[np.integer[Any]]) -> Any:
     return least
 
 
-@numba.njit(cache=True)
+@kernel()
 def _equal_neighbours(x: Real) -> int:
     count = 0
     for i in range(1, x.size):
@@ -146,7 +146,7 @@ def _equal_neighbours(x: Real) -> int:
     return count
 
 
-@numba.njit(cache=True)
+@kernel()
 def _statistics(x: Real, low: float, high: float, total: float, row: F64, centred: Real) -> None:
     """Fill the statistics of a finite signal between `low` and `high` whose sum is `total`."""
     row[3] = high - low
@@ -169,7 +169,7 @@ def _statistics(x: Real, low: float, high: float, total: float, row: F64, centre
     row[15] = row[2] / (row[7] * row[7])
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+@kernel("reassoc", "contract", "nsz", "arcp")
 def _total(x: Real) -> float:
     total = 0.0
     for i in range(x.size):
@@ -177,7 +177,7 @@ def _total(x: Real) -> float:
     return total
 
 
-@numba.njit(cache=True)
+@kernel()
 def _sums(x: Real, mean: float, scale: float, row: F64, centred: Real) -> None:
     """Fill `centred` and the moments about the mean; `scale` is a power of two."""
     n = x.size
@@ -202,14 +202,14 @@ def _sums(x: Real, mean: float, scale: float, row: F64, centred: Real) -> None:
 
 
 # functions of their own, since loops are only vectorised well over whole slices
-@numba.njit(cache=True)
+@kernel()
 def _centre_block(x: Real, centre: Any, rest: Any, out: Real) -> None:
     for i in range(x.size):
         # in this order: the first difference is exact wherever the mean is large
         out[i] = (x[i] - centre) - rest
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz", "arcp"})
+@kernel("reassoc", "contract", "nsz", "arcp")
 def _sum_block(centred: Real, scale: Any) -> tuple[float, float, float, float, float]:
     zero = centred.dtype.type(0.0)
     second, third, fourth, magnitude, root = zero, zero, zero, zero, zero
@@ -225,7 +225,7 @@ def _sum_block(centred: Real, scale: Any) -> tuple[float, float, float, float, f
     return np.float64(second), np.float64(third), np.float64(fourth), np.float64(magnitude), np.float64(root)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _holds(x: Real, low: float, high: float, row: F64) -> None:
     """Look at runs of equal samples: those on a rail are clipping, long ones are a held or dead signal."""
     n = x.size

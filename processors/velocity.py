@@ -8,13 +8,13 @@ peak-to-peak needs the wave itself, so it comes from an inverse transform, at a 
 import math
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
 from rocket_fft import c2r, r2c
 
 from contracts.units import STANDARD_GRAVITY_M_S2
+from processors.kernel import kernel
 from processors.time_domain import extent
 
 F32 = npt.NDArray[np.float32]
@@ -153,7 +153,7 @@ def integration_weights(low_hz: float, high_hz: float, bin_hz: float, n_bins: in
     return unit * bins, first, of_velocity, of_displacement
 
 
-@numba.njit(cache=True)
+@kernel()
 def integrated_rms(mean_square: Real, first: int, velocity: F64, displacement: F64, out: F64) -> None:
     """Fill the first two columns of `out` with velocity (mm/s rms) and displacement (um rms).
 
@@ -166,7 +166,7 @@ def integrated_rms(mean_square: Real, first: int, velocity: F64, displacement: F
         out[c, 1] = math.sqrt(_weighted_sum(band, displacement))
 
 
-@numba.njit(cache=True, fastmath={"reassoc", "contract", "nsz"})
+@kernel("reassoc", "contract", "nsz")
 def _weighted_sum(numbers: Real, weights: F64) -> float:
     total = 0.0
     for k in range(weights.size):
@@ -174,7 +174,7 @@ def _weighted_sum(numbers: Real, weights: F64) -> float:
     return total
 
 
-@numba.njit(cache=True)
+@kernel()
 def peak_to_peak(
     spectrum: C64,
     taper: F32,
@@ -197,7 +197,7 @@ def peak_to_peak(
         _peaks(fine[: stop - start], places, out[start:stop])
 
 
-@numba.njit(cache=True)
+@kernel()
 def _waves(spectrum: C64, taper: F32, weights: F32, coarse: F32, coarse_bins: C64, fine: F32, fine_bins: C64) -> None:
     n = spectrum.shape[0]
     axes = np.array([1])
@@ -217,7 +217,7 @@ def _waves(spectrum: C64, taper: F32, weights: F32, coarse: F32, coarse_bins: C6
     c2r(fine_bins[:n], fine[:n], axes, False, 1.0, 1)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _peaks(fine: F32, places: F64, out: F64) -> None:
     edge = math.ceil(_TAPER_SHARE * fine.shape[1])
     values = np.empty(places.shape[0])
@@ -230,7 +230,7 @@ def _peaks(fine: F32, places: F64, out: F64) -> None:
         out[c] = top + _extreme_near(fine[c], edge + _find(middle, ends[0]), -1.0, places, values)
 
 
-@numba.njit(cache=True)
+@kernel()
 def _find(numbers: F32, wanted: np.float32) -> int:
     for i in range(numbers.size):
         if numbers[i] == wanted:
@@ -238,7 +238,7 @@ def _find(numbers: F32, wanted: np.float32) -> int:
     return 0
 
 
-@numba.njit(cache=True)
+@kernel()
 def _extreme_near(wave: F32, at: int, sign: float, places: F64, values: F64) -> float:
     """Return the largest of `sign` times the wave near sample `at`."""
     top = 0

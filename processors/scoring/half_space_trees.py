@@ -14,11 +14,11 @@ stop while a fault is suspected: half-space trees take anomalies that come packe
 import random
 from typing import Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
+from processors.kernel import kernel
 from processors.scoring.explanation import SEVERITY_COLUMNS
 
 N_TREES: Final = 10
@@ -130,7 +130,7 @@ def _grow(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     return features, thresholds
 
 
-@numba.njit(cache=True)
+@kernel()
 def _weigh(
     x: NDArray[np.float64], features: NDArray[np.uint8], thresholds: NDArray[np.float64], masses: NDArray[np.uint8]
 ) -> np.int64:
@@ -148,7 +148,7 @@ def _weigh(
     return total
 
 
-@numba.njit(cache=True)
+@kernel()
 def _count(
     x: NDArray[np.float64], features: NDArray[np.uint8], thresholds: NDArray[np.float64], masses: NDArray[np.uint8]
 ) -> None:

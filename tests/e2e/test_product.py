@@ -134,7 +134,7 @@ def check_recomputation(folder: Path) -> dict[str, Any]:
     """The stored history is what the log says, to the last bit."""
     outcome = run(folder, "recompute", "--from-log", "--json")
     told: dict[str, Any] = json.loads(outcome.stdout.splitlines()[-1])
-    assert told["different"] == 0, told
+    assert told["different"] == 0, json.dumps(told, indent=1)
     assert outcome.returncode == 0, outcome.stderr
     assert told["compared"] > 100
     return told

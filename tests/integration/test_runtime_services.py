@@ -6,6 +6,8 @@ import psycopg
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
+from tests.e2e.product import wait_for
+
 
 def test_database_is_empty_and_ours(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
@@ -23,6 +25,7 @@ def test_broker_makes_topics_on_purpose_only(kafka_bootstrap: str, topic_name: C
     admin = AdminClient({"bootstrap.servers": kafka_bootstrap})
     name = topic_name("runtime")
     admin.create_topics([NewTopic(name, num_partitions=3, replication_factor=1)])[name].result(10)
-    assert len(admin.list_topics(name, timeout=5).topics[name].partitions) == 3
+    # the answer to the creation may come before the broker tells everybody of the topic
+    wait_for("the topic", lambda: len(admin.list_topics(name, timeout=5).topics[name].partitions) == 3)
     missing = topic_name("missing")
     assert admin.list_topics(missing, timeout=5).topics[missing].error is not None

@@ -1,7 +1,9 @@
 """A worker never meets a cold kernel: what it loads at its start is all that a stream of any shape calls."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -91,3 +93,41 @@ def test_compiling_is_told_and_loading_is_not(monkeypatch: pytest.MonkeyPatch) -
     progress.begin("scores")
     progress.end()
     assert said == ["compiled 2 kernels for features in 2.5 s; from now on they are loaded"]
+
+
+#: Prints the bits of features of windows of several shapes.
+BITS: Final = """
+import numpy as np
+
+from processors.bearings import bearing
+from processors.features import FeatureEngine
+
+for channels, samples in ((1, 2048), (3, 5000)):
+    engine = FeatureEngine(channels, samples, 25600.0, [bearing("6205")] * channels)
+    window = np.random.default_rng(samples).standard_normal((channels, samples), np.float32)
+    print(engine.compute(window, 1780.0, np.tile([2000.0, 5000.0], (channels, 1))).values.tobytes().hex())
+"""
+
+
+def test_new_code_and_code_from_the_cache_give_the_same_bits(tmp_path: Path) -> None:
+    def told() -> str:
+        environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}
+        done = subprocess.run(
+            [sys.executable, "-c", BITS],
+            cwd=PROJECT,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=True,
+        )
+        return done.stdout
+
+    compiled = told()
+    assert compiled
+    assert told() == compiled
+
+
+def test_every_kernel_takes_what_it_calls_into_itself() -> None:
+    load_kernels(lambda _line: None)
+    assert [one.__name__ for one in kernels.kernels() if not one.targetoptions.get("forceinline")] == []
