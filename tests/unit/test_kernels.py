@@ -130,4 +130,4 @@ def test_new_code_and_code_from_the_cache_give_the_same_bits(tmp_path: Path) -> 
 
 def test_every_kernel_takes_what_it_calls_into_itself() -> None:
     load_kernels(lambda _line: None)
-    assert [one.__name__ for one in kernels.kernels() if not one.targetoptions.get("forceinline")] == []
+    assert [one.py_func.__qualname__ for one in kernels.kernels() if not one.targetoptions.get("forceinline")] == []
