@@ -6,18 +6,15 @@ function of.
 
 import hashlib
 import pathlib
-import re
 from typing import Final
 
 from contracts.errors import ConfigurationError
+from contracts.models import MODEL_NAME, MODEL_VERSION
 
 #: The models that come with the code.
 BUNDLED_FOLDER: Final = pathlib.Path(__file__).resolve().parent.parent / "models" / "onnx"
 #: Larger files are refused (bytes).
 MAX_MODEL_BYTES: Final = 64 * 1024 * 1024
-
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_VERSION: Final = re.compile(r"[0-9]+(\.[0-9]+){0,2}")
 
 
 class ModelFolder:
@@ -55,7 +52,7 @@ class ModelFolder:
             If the name isn't one, a file is absent or too large, or the content isn't what the checksum beside it or
             `sha256` says.
         """
-        if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+        if not MODEL_NAME.fullmatch(name) or not MODEL_VERSION.fullmatch(version):
             raise ConfigurationError(
                 f"{name!r} version {version!r} can't name a model; e.g. 'reference-autoencoder', '1'"
             )

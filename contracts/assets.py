@@ -124,11 +124,22 @@ class WindowSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelReference:
-    """A scoring model by name, version and content."""
+    """A scoring model by name, version and content.
+
+    The scores of one in ``shadow`` are stored, and raise nothing. Where the model that it ``stands_in_for``
+    (``name@version``) is refused for its results, it takes that one's place.
+    """
 
     name: str
     version: str
     sha256: str | None = None
+    shadow: bool = False
+    stands_in_for: str | None = None
+
+    @property
+    def key(self) -> str:
+        """``name@version``."""
+        return f"{self.name}@{self.version}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,11 @@ class ModelStore(Protocol):
     """Scoring models by name and version."""
 
     def load(self, name: str, version: str, sha256: str | None = None) -> bytes:
-        """Return the model's bytes; raise ``ConfigurationError`` where absent or where the content differs."""
+        """Return the model's bytes.
+
+        Raises ``ConfigurationError`` where they are absent or differ from `sha256`, ``Unavailable`` where that can't
+        be told now.
+        """
 
 
 # --- streams: history and exactness -----------------------------------------------------------------------------------
@@ -100,6 +104,18 @@ class CorrectedFeatures:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ShadowScore:
+    """What a model in shadow said of one channel's window; nobody is told but those who compare models."""
+
+    asset_id: str
+    channel_id: str
+    window_start_ns: int
+    window_end_ns: int
+    code_version: str
+    score: r.Score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReading:
     """One reading as stored."""
 
@@ -118,6 +134,7 @@ class HistoryRows:
     waveforms: list[WaveformSnapshot] = dataclasses.field(default_factory=list)
     gaps: list[Gap] = dataclasses.field(default_factory=list)
     corrections: list[CorrectedFeatures] = dataclasses.field(default_factory=list)
+    shadow_scores: list[ShadowScore] = dataclasses.field(default_factory=list)
 
     def __len__(self) -> int:
         return sum(len(getattr(self, name)) for name in self.__slots__)

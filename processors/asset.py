@@ -3,8 +3,9 @@
 Invariants: nothing changes when a record is refused; everything that outlives a record is in ``snapshot``.
 """
 
+import dataclasses
 from bisect import bisect_right, insort
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -20,6 +21,15 @@ from processors.conditions import ConditionLogic
 from processors.cutting import IN_TIME
 from processors.group import ChannelGroup, GroupState
 from processors.judging import GroupWindow
+from processors.model_roles import (
+    differ_in_models_alone,
+    divided,
+    failures,
+    in_force,
+    refusal,
+    shadow_rows,
+    still_refused,
+)
 from processors.own_features import FeatureCode
 
 STATE_VERSION: Final = 2
@@ -40,6 +50,8 @@ class _AssetState(msgspec.Struct, array_like=True):
     conditions: bytes
     groups: list[GroupState]
     speeds: list[tuple[int, float]]
+    #: Models that failed here, ``name@version`` → what happened.
+    refused: dict[str, str] = msgspec.field(default_factory=dict)
 
 
 class AssetPipeline:
@@ -58,6 +70,7 @@ class AssetPipeline:
         self._conditions = conditions
         self._groups: dict[tuple[str, ...], ChannelGroup] = {}
         self._speeds: list[tuple[int, float]] = []
+        self._refused: dict[str, str] = {}
         self._models = models
         self._code = code
 
@@ -78,8 +91,9 @@ class AssetPipeline:
         conditions = ConditionLogic.build(saved.config, saved.conditions)
         asset = cls(saved.config, saved.config_version, conditions, models, code)
         asset._speeds = saved.speeds
+        asset._refused = saved.refused
         for group in saved.groups:
-            resumed = ChannelGroup.resume(saved.config, group, models, code)
+            resumed = ChannelGroup.resume(asset._in_force, group, models, code)
             asset._groups[resumed.channel_ids] = resumed
         return asset
 
@@ -93,18 +107,39 @@ class AssetPipeline:
                 self._conditions.snapshot(),
                 [group.snapshot() for group in self._groups.values()],
                 self._speeds,
+                self._refused,
             )
         )
 
-    def activate(self, config: AssetConfiguration, version: str, results: ports.HistoryRows) -> None:
-        """Put a configuration into force; open windows are closed under the old one."""
+    def activate(self, config: AssetConfiguration, version: str, at_ns: int, results: ports.HistoryRows) -> None:
+        """Put a configuration into force.
+
+        Where nothing but the models changes, they are swapped between two windows: no window is cut short, and nothing
+        is learnt anew but by models that weren't there. Otherwise open windows are closed under the old configuration.
+        """
         if version == self._version:
             return
-        for group in self._groups.values():
-            self._assess(group, group.close(), results)
+        swap = differ_in_models_alone(self._config, config)
+        if not swap:
+            for group in self._groups.values():
+                self._assess(group, group.close(), results)
+        self._refused = still_refused(self._refused, self._config, config)
         self._config, self._version = config, version
         self._conditions.reconfigure(config)
-        self._groups.clear()
+        if swap:
+            self._swap_models()
+        else:
+            self._groups.clear()
+        results.conditions.extend(self._conditions.models(at_ns, self._refused))
+
+    @property
+    def _in_force(self) -> AssetConfiguration:
+        return in_force(self._config, self._refused)
+
+    def _swap_models(self) -> None:
+        config = self._in_force
+        for group in self._groups.values():
+            group.swap_models(config)
 
     # --- measurements -------------------------------------------------------------------------------------------------
 
@@ -134,7 +169,7 @@ class AssetPipeline:
         key = tuple(channel.channel_id for channel in block.channels)
         group = self._groups.get(key)
         if group is None or not group.fits(block):
-            fresh = ChannelGroup.build(self._config, block, self._models, self._code)
+            fresh = ChannelGroup.build(self._in_force, block, self._models, self._code)
             if group is not None:
                 self._assess(group, group.close(), results)
             group = self._groups[key] = fresh
@@ -182,13 +217,28 @@ class AssetPipeline:
             if window.version != IN_TIME:
                 results.corrections.append(self._correction(group, window))
                 continue
-            assessment = self._assessment(group, window)
+            judged = self._assessment(group, window)
+            self._refuse(failures(judged.channels), window.end_ns, results)
+            channels, shadows = divided(judged.channels, self._in_force.models, self._refused)
+            assessment = dataclasses.replace(judged, channels=channels)
             raised = self._conditions.update(assessment)
             results.assessments.append(assessment)
+            results.shadow_scores.extend(shadow_rows(assessment, shadows))
             results.conditions.extend(raised)
             results.waveforms.extend(group.waveforms(self._config.asset_id, window, raised))
 
+    def _refuse(self, failed: Mapping[str, str], at_ns: int, results: ports.HistoryRows) -> None:
+        """Ask models that have failed no more; what stands in for them scores from this window on."""
+        if not failed:
+            return
+        self._refused |= failed
+        for key, channels in failed.items():
+            self._refused[key] = refusal(key, channels, self._in_force)
+        self._swap_models()
+        results.conditions.extend(self._conditions.models(at_ns, self._refused))
+
     def _assessment(self, group: ChannelGroup, window: GroupWindow) -> r.Assessment:
+        """Return what the window says, with the scores of all models."""
         speed_rpm = self._speed_rpm(window)
         judged = group.judge(window, speed_rpm, self._conditions.suspected)
         zones = [channel.zone for channel in judged.channels if channel.zone is not None]

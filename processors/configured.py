@@ -49,7 +49,8 @@ def check_configuration(config: AssetConfiguration, models: ports.ModelStore, ow
     Raises
     ------
     BadRecord
-        ``bad_activation`` where a bearing, a feature or a model isn't known, or a belt is impossible.
+        ``bad_activation`` where a bearing, a feature or a model isn't known, a belt is impossible, or a model in shadow
+        is named twice.
     """
     own = tuple(own_features)
     try:
@@ -60,6 +61,10 @@ def check_configuration(config: AssetConfiguration, models: ports.ModelStore, ow
                 raise ConfigurationError(f"{point.point_id}: no such feature or set: {', '.join(unknown)}"[:500])
         for belt in config.drive_train.belts:
             belt_hz(belt.pulley_diameter_mm, belt.length_mm, belt.shaft_ratio)
+        keys = [model.key for model in config.models]
+        twice = sorted({model.key for model in config.models if model.shadow and keys.count(model.key) > 1})
+        if twice:
+            raise ConfigurationError(f"named twice, and once in shadow: {', '.join(twice)}")
         AssetScoring.build(config, (), load_models(config, models), None)
     except (ConfigurationError, SignalError) as error:
         raise BadRecord(Reason.BAD_ACTIVATION, str(error)) from None

@@ -108,6 +108,11 @@ class ChannelGroup:
             scoring,
         )
 
+    def swap_models(self, config: AssetConfiguration) -> None:
+        """Score by the models of `config`, which differs in nothing else, from the next window on."""
+        self._config = config
+        self._judge.swap_models(config)
+
     def fits(self, block: r.AcquisitionBlock) -> bool:
         """Return whether `block` has this group's channels, units and sampling rate."""
         return block.channels == self.channels and block.sampling_rate_hz == self.sampling_rate_hz

@@ -99,7 +99,16 @@ class WindowJudge:
         self._engines: dict[int, FeatureEngine] = {}
         self._bands = BandChoices() if bands is None else BandChoices.resume(bands)
         self._machine = Machine(points, channel_ids, sampling_rate_hz, config.rules, config.drive_train)
-        self._scoring = AssetScoring.build(config, channel_ids, load_models(config, models), scoring)
+        self._models = models
+        self._scoring = self._scorers(scoring)
+
+    def swap_models(self, config: AssetConfiguration) -> None:
+        """Score by the models of `config` from the next window on; what the others have learnt stays."""
+        self._config = config
+        self._scoring = self._scorers(self._scoring.snapshot())
+
+    def _scorers(self, state: bytes | None) -> AssetScoring:
+        return AssetScoring.build(self._config, self._channel_ids, load_models(self._config, self._models), state)
 
     def snapshot(self) -> tuple[BandState, bytes]:
         """Return the state of bands and scorers."""

@@ -16,7 +16,7 @@ from contracts import records as r
 from contracts.activations import configuration_of
 from contracts.assets import AssetConfiguration
 from contracts.codec import Codec
-from contracts.errors import BadRecord, Reason
+from contracts.errors import BadRecord, Reason, Unavailable
 from contracts.validation import validate
 from processors.asset import AssetPipeline
 from processors.configured import check_configuration
@@ -95,6 +95,11 @@ class PartitionPipeline:
 
         A value that breaks the core's own code is refused as ``internal``: it must neither stop the partition nor
         make a recomputation differ.
+
+        Raises
+        ------
+        Unavailable
+            A model can't be had now: begin again at the last checkpoint.
         """
         known = offset <= self.applied_offset
         if known and offset not in self._needed:
@@ -103,6 +108,8 @@ class PartitionPipeline:
             self.process(offset, key, codec.decode(value))
         except BadRecord as error:
             refusal = error
+        except Unavailable:
+            raise  # whether the record is good isn't known yet
         except Exception as error:  # noqa: BLE001 -- whatever the core trips over, the partition goes on
             refusal = BadRecord(Reason.INTERNAL, f"{type(error).__name__}: {error}")
         else:
@@ -124,7 +131,7 @@ class PartitionPipeline:
             asset = AssetPipeline.build(config, activation.version, self._models, self._code)
             self._assets[activation.asset_id] = asset
         else:
-            asset.activate(config, activation.version, self.results)
+            asset.activate(config, activation.version, activation.at_ns, self.results)
         self._changed.add(activation.asset_id)
 
     def _tick(self, tick: r.Tick) -> None:

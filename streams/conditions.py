@@ -108,7 +108,8 @@ class ConditionWorker:
         ownership, checkpoint = await until_available(
             lambda: self._store.claim(topics.MEASUREMENTS, partition, self._owner)
         )
-        self._owned[partition] = _Owned(ownership, PartitionPipeline(self._models, checkpoint, self._code))
+        pipeline = await until_available(lambda: self._resumed(checkpoint))
+        self._owned[partition] = _Owned(ownership, pipeline)
         _log.info(
             "claimed_partition",
             topic=topics.MEASUREMENTS,
@@ -118,6 +119,9 @@ class ConditionWorker:
             applied_offset=checkpoint.applied_offset,
         )
         return checkpoint.resume_offset
+
+    async def _resumed(self, checkpoint: ports.Checkpoint) -> PartitionPipeline:
+        return PartitionPipeline(self._models, checkpoint, self._code)
 
     def drop(self, partitions: Iterable[int]) -> None:
         """Forget partitions without a checkpoint: another worker has them."""
@@ -235,3 +239,4 @@ def _extend(rows: ports.HistoryRows, more: ports.HistoryRows) -> None:
     rows.waveforms += more.waveforms
     rows.gaps += more.gaps
     rows.corrections += more.corrections
+    rows.shadow_scores += more.shadow_scores

@@ -15,7 +15,7 @@ import msgspec
 
 from contracts import records as r
 from contracts.features import FEATURE_NAMES
-from contracts.ports import CorrectedFeatures, Gap, HistoryRows, WaveformSnapshot
+from contracts.ports import CorrectedFeatures, Gap, HistoryRows, ShadowScore, WaveformSnapshot
 
 Row = tuple[Any, ...]
 #: table → key → values, in canonical form.
@@ -76,6 +76,7 @@ SCORE: Final = Table(
     _columns("window_end_ns int8, value float8, threshold float8, learning bool, explanation jsonb"),
     "window_start_ns",
 )
+SHADOW_SCORE: Final = Table("shadow_score", SCORE.key, SCORE.values, SCORE.time_column)
 READING: Final = Table(
     "reading",
     _columns("channel_id text, at_ns int8, asset_id text"),
@@ -120,7 +121,18 @@ ALARM_HISTORY: Final = Table(
 #: Columns that say where a row comes from, not what was found.
 _PROVENANCE: Final = frozenset({"code_hash"})
 #: What `HistoryRows` is stored in.
-HISTORY: Final = (ASSESSMENT, FEATURE, CORRECTED_FEATURE, SCORE, READING, WAVEFORM, MACHINE_EVENT, GAP, CONDITION)
+HISTORY: Final = (
+    ASSESSMENT,
+    FEATURE,
+    CORRECTED_FEATURE,
+    SCORE,
+    SHADOW_SCORE,
+    READING,
+    WAVEFORM,
+    MACHINE_EVENT,
+    GAP,
+    CONDITION,
+)
 #: Every table that can be compared, by name.
 TABLES: Final = {table.name: table for table in (*HISTORY, ALARM_HISTORY)}
 
@@ -135,7 +147,8 @@ def flatten(rows: HistoryRows) -> dict[str, list[Row]]:
         "assessment": [_assessment(a) for a in assessments],
         "feature": [_of_channel(a, c) for a in assessments for c in a.channels],
         "corrected_feature": [_of_channel(a, c, a.version) for a in rows.corrections for c in a.channels],
-        "score": [_score(a, c, s) for a in assessments for c in a.channels for s in c.scores],
+        "score": [_score(a, c.channel_id, s) for a in assessments for c in a.channels for s in c.scores],
+        "shadow_score": [_score(one, one.channel_id, one.score) for one in rows.shadow_scores],
         "reading": [_of(READING, stored.reading, asset_id=stored.asset_id) for stored in rows.readings],
         "waveform": [_of(WAVEFORM, waveform) for waveform in rows.waveforms],
         "machine_event": [_of(MACHINE_EVENT, event) for event in rows.events],
@@ -240,8 +253,8 @@ def _of_channel(a: r.Assessment | CorrectedFeatures, c: r.ChannelAssessment, *ve
     return (*key, c.point_id, a.window_end_ns, a.partial, *judged, *c.features)
 
 
-def _score(a: r.Assessment, c: r.ChannelAssessment, s: r.Score) -> Row:
-    key = (c.channel_id, a.window_start_ns, s.model, s.version, a.code_version, a.asset_id)
+def _score(a: r.Assessment | ShadowScore, channel_id: str, s: r.Score) -> Row:
+    key = (channel_id, a.window_start_ns, s.model, s.version, a.code_version, a.asset_id)
     return (*key, a.window_end_ns, s.value, s.threshold, s.learning, as_json(s.explanation))
 
 

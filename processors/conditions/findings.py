@@ -195,4 +195,6 @@ def label(rule: str, fault: str | None) -> str:
         return "High vibration"
     if rule == "anomaly":
         return "Unusual vibration"
+    if rule == "model_refused":
+        return "Model refused"
     return (fault or rule).replace("_", " ").capitalize()

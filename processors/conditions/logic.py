@@ -2,12 +2,15 @@
 
 Invariants: the conditions are a function of the assessments and ticks taken, in order; ids are a function of (asset,
 point, rule, time, state) and sequences count without a hole; a partial window raises and clears nothing. A standing
-condition whose zone or fault gets worse is raised again in the same episode.
+condition whose zone or fault gets worse is raised again in the same episode. A refused model is a condition of the
+asset too, so that whoever follows the alarms learns of it.
 
 Priorities: high in zone D, and for a bearing fault in zone C; medium in zone C, and for a bearing fault; low otherwise,
-so for a sensor fault, for missing data and for a machine fault in a zone in which the machine may go on running.
+so for a sensor fault, for missing data, for a refused model, and for a machine fault in a zone in which the machine may
+go on running.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +26,7 @@ from processors.conditions.gate import Change, Finding, Gate, Verdict
 #: Silence of an asset, in seconds of the log's time, after which its data count as missing.
 SILENCE_LIMIT_S: Final = 30.0
 MISSING_DATA: Final = "missing_data"
+MODEL_REFUSED: Final = "model_refused"
 _ANOMALY: Final = "anomaly"
 _SENSOR_FAULT: Final = "sensor_fault"
 _BEARING_FAULT: Final = "bearing_fault"
@@ -133,6 +137,30 @@ class ConditionLogic:
             How long the asset has sent nothing, in the log's time; ``None`` where it never sent anything.
         """
         return [] if silent_for_s is None else self._silence(at_ns, silent_for_s, None)
+
+    def models(self, at_ns: int, refused: Mapping[str, str]) -> list[Condition]:
+        """Return the condition on refused models, if it changes; its `point_id` is the asset's id.
+
+        Parameters
+        ----------
+        at_ns : int
+            End of the window in which a model failed, or the time of the activation that took it away.
+        refused : mapping of str to str
+            ``name@version`` → what happened, the newest last; it is raised again for each.
+        """
+        asset_id = self._config.asset_id
+        gate = self._gates.get((asset_id, MODEL_REFUSED))
+        if gate is None:
+            if not refused:
+                return []
+            gate = self._gates[asset_id, MODEL_REFUSED] = Gate()
+        finding = Finding(Verdict.CLEAR)
+        for key, text in refused.items():
+            finding = Finding(Verdict.HOLDS, fault=key, text=text)
+        change = gate.step(finding, at_ns, raise_after=1, clear_after=1)
+        if change is None:
+            return []
+        return [self._condition(asset_id, MODEL_REFUSED, gate, change, finding, at_ns, None)]
 
     def _standing_bearing_fault(self, point_id: str) -> str | None:
         gate = self._gates.get((point_id, _BEARING_FAULT))

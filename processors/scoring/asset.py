@@ -7,7 +7,9 @@ The challengers see robust z's, so that they begin where the baseline of the reg
 conformal threshold in that regime is.
 """
 
+import dataclasses
 import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -48,7 +50,7 @@ class _Challenger:
 
     @property
     def key(self) -> str:
-        return f"{self.reference.name}@{self.reference.version}"
+        return self.reference.key
 
 
 class AssetScoring:
@@ -155,7 +157,8 @@ class AssetScoring:
         Returns
         -------
         scores : list of tuple of Score
-            Per channel: the baseline, then the challengers in the configuration's order.
+            Per channel: the baseline, then the challengers in the configuration's order. The value is NaN where a
+            model gave no finite score: it isn't learnt, and the model must not be asked again.
 
         Raises
         ------
@@ -200,6 +203,9 @@ class AssetScoring:
             if known is None or value is None or np.isnan(z[row]).all():
                 scores[row].append(_score(challenger, None, None))
                 continue
+            if not math.isfinite(value):
+                scores[row].append(dataclasses.replace(_score(challenger, None, None), value=math.nan))
+                continue
             calibration = known.calibrations.setdefault(challenger.key, Calibration())
             threshold = calibration.threshold
             flagged = threshold is not None and value > threshold
@@ -229,7 +235,7 @@ def warm_up() -> None:
 def _challenger(reference: ModelReference, models: Mapping[str, bytes]) -> _Challenger:
     if reference.name == HALF_SPACE_TREES:
         return _Challenger(reference, None)
-    key = f"{reference.name}@{reference.version}"
+    key = reference.key
     if key not in models:
         raise ConfigurationError(f"model {key} isn't among the loaded ones: {', '.join(models) or 'none'}")
     return _Challenger(reference, reconstruction.load(key, models[key]))

@@ -1,18 +1,22 @@
 """Autoencoders in ONNX form: how badly a channel's feature vector is rebuilt is how abnormal it is.
 
-Invariants: a model that isn't what it should be (one float32 input and output of shape (rows, F), finite results) is
-refused when it is loaded; a row's score has the same bits whatever rows were scored with it: that is tested at load,
-and a model that fails the test is run row by row.
+Invariants: a model that isn't what it should be (one float32 input and output of shape (rows, F), finite results that
+are a function of the input, no data beside the file) is refused when it is loaded; a row's score has the same bits
+whatever rows were scored with it: that is tested at load, and a model that fails the test is run row by row. A model
+that fails while it runs gives NaN, never an error.
 """
 
 import functools
+import os
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
-from contracts.features import FEATURE_NAMES
+from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
+from contracts.models import CATALOGUE_VERSION_KEY
 
 N_FEATURES: Final = len(FEATURE_NAMES)
 #: Robust z's are clipped to ± this, so that one wild value can't overflow a model.
@@ -33,11 +37,20 @@ class Autoencoder:
     Raises
     ------
     ConfigurationError
-        If the content isn't a model, has other inputs or outputs, or gives results that aren't finite.
+        If the content isn't a model or was made for another feature catalogue, has other inputs or outputs, or gives
+        results that aren't finite, or others each time.
     """
 
     def __init__(self, name: str, content: bytes) -> None:
         self._session = _session(name, content)
+        #: What the file says of itself.
+        self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
+        catalogue = self.metadata.get(CATALOGUE_VERSION_KEY, str(CATALOGUE_VERSION))
+        if catalogue != str(CATALOGUE_VERSION):
+            raise ConfigurationError(
+                f"model {name} was made for version {catalogue[:20]} of the feature catalogue, {CATALOGUE_VERSION} is"
+                " in use"
+            )
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shapes = [(io.type, list(io.shape)[1:]) for io in (*inputs, *outputs)]
         if shapes != [("tensor(float)", [N_FEATURES])] * 2:
@@ -60,6 +73,7 @@ class Autoencoder:
         Returns
         -------
         squared : ndarray, shape (n, F), float64
+            NaN in a row for which the model has failed.
         """
         known = np.where(np.isfinite(z), np.clip(z, -CLIP_Z, CLIP_Z), 0.0).astype(np.float32)
         batches = known[:, np.newaxis] if self.row_by_row else known[np.newaxis]
@@ -67,15 +81,23 @@ class Autoencoder:
         return np.asarray(np.square(known - rebuilt), dtype=np.float64)
 
     def _run(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        rebuilt: NDArray[np.float32] = self._session.run(None, {self._input: rows})[0]
-        return rebuilt.astype(np.float64)
+        try:
+            rebuilt: NDArray[np.float32] = self._session.run(None, {self._input: rows})[0]
+        except Exception:  # noqa: BLE001 -- as in _session; a model that can't answer is refused for it by the caller
+            return np.full(rows.shape, np.nan)
+        return rebuilt.astype(np.float64) if rebuilt.shape == rows.shape else np.full(rows.shape, np.nan)
 
     def _examine(self, name: str) -> None:
         probe = np.random.default_rng(20816).normal(scale=3.0, size=(max(_BATCHES), N_FEATURES))
         probe[0], probe[1] = CLIP_Z, -CLIP_Z
         results = [np.concatenate([self.rebuild(rows) for rows in _split(probe, size)]) for size in _BATCHES]
-        if results[0].shape != probe.shape or not np.isfinite(results[0]).all():
-            raise ConfigurationError(f"model {name} gives results that aren't finite for inputs within ±{CLIP_Z:g}")
+        if not np.isfinite(results[0]).all():
+            raise ConfigurationError(
+                f"model {name} fails or gives results that aren't finite for inputs within ±{CLIP_Z:g}"
+            )
+        again = np.concatenate([self.rebuild(rows) for rows in _split(probe, 1)])
+        if again.tobytes() != results[0].tobytes():
+            raise ConfigurationError(f"model {name} gives other results for the same input: it draws random numbers")
         self.row_by_row = any(result.tobytes() != results[0].tobytes() for result in results)
 
 
@@ -108,8 +130,10 @@ def _session(name: str, content: bytes) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what goes wrong is told by the error
+    # Weights must lie in the file, whose SHA-256 names the model: a folder that is none holds no others.
+    options.add_session_config_entry("session.model_external_initializers_file_folder_path", os.devnull)
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 -- onnxruntime raises a dozen types without a common root
-        raise ConfigurationError(f"model {name} can't be loaded: {error}") from None
+        raise ConfigurationError(f"model {name} can't be loaded: {str(error)[:500]}") from None
