@@ -46,9 +46,10 @@ class Variant:
     def of(self, config: AssetConfiguration) -> AssetConfiguration:
         """Return `config` with what is tried."""
         tried = {model.name: model for model in self.models}
-        models = tuple(tried.pop(model.name, model) for model in config.models)
+        # in its name's first place, and alone: a model in shadow would be named twice
+        models = dict.fromkeys(tried.get(model.name, model) for model in config.models)
         rules = dataclasses.replace(config.rules, **self.rules)
-        return dataclasses.replace(config, rules=rules, models=(*models, *tried.values()))
+        return dataclasses.replace(config, rules=rules, models=tuple(models | dict.fromkeys(tried.values())))
 
 
 @dataclass(slots=True)

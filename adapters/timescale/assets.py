@@ -9,11 +9,14 @@ from typing import Any, Final
 
 import msgspec
 import psycopg
+from psycopg.rows import dict_row
 
 from adapters.timescale.database import Connection, Database
 from contracts.activations import activation_of
 from contracts.assets import AssetConfiguration, ServiceEvent, Site
 from contracts.errors import ConfigurationError
+from contracts.models import ModelVersion
+from processors.promotion import deployed
 
 _PUT_SITE: Final = """
     INSERT INTO site (site_id, name) VALUES (%s, %s) ON CONFLICT (site_id) DO UPDATE SET name = excluded.name
@@ -38,7 +41,11 @@ _PUT_EVENT: Final = """
         description = excluded.description, technician = excluded.technician
 """
 #: Imports wait for each other: two that list the same assets in another order would block one another.
-_ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtext('asset'), 0)"
+ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtext('asset'), 0)"
+_VERSIONS: Final = """
+    SELECT name, version, sha256, feature_hash, slot, stage, share, asset_ids, asset_types, former
+    FROM model_version ORDER BY name, string_to_array(version, '.')::bigint[]
+"""
 
 
 class AssetRegistry:
@@ -52,6 +59,9 @@ class AssetRegistry:
     ) -> list[AssetConfiguration]:
         """Store everything in one transaction; return the assets whose configuration is new or has changed.
 
+        An asset gets the models that have been promoted for it (`processors.promotion.deployed`), whatever version of
+        them its description names.
+
         Raises
         ------
         ConfigurationError
@@ -59,10 +69,12 @@ class AssetRegistry:
         """
         try:
             async with self._database.transaction() as connection:
-                await connection.execute(_ONE_AT_A_TIME)
+                await connection.execute(ONE_AT_A_TIME)
+                versions = await model_versions(connection)
                 for site in sites:
                     await connection.execute(_PUT_SITE, (site.site_id, site.name))
-                changed = [asset for asset in assets if await _put_asset(connection, asset, actor)]
+                subject = [deployed(asset, versions) for asset in assets]
+                changed = [asset for asset in subject if await _put_asset(connection, asset, actor)]
                 # Points go before any come: a channel may move from one asset to another.
                 await connection.execute(
                     "DELETE FROM measurement_point WHERE asset_id = ANY(%s)", ([asset.asset_id for asset in changed],)
@@ -108,6 +120,27 @@ class AssetRegistry:
             asset_id=asset_id,
             version=version,
         )
+
+
+async def model_versions(connection: Connection) -> list[ModelVersion]:
+    """Return every model version, by name and then in the order of their numbers."""
+    async with connection.cursor(row_factory=dict_row) as cursor:
+        await cursor.execute(_VERSIONS)
+        return [msgspec.convert(row, ModelVersion) for row in await cursor.fetchall()]
+
+
+async def stored_assets(connection: Connection) -> list[AssetConfiguration]:
+    """Return every asset, ordered by id."""
+    rows = await (await connection.execute("SELECT configuration FROM asset ORDER BY asset_id")).fetchall()
+    return [msgspec.convert(configuration, AssetConfiguration) for (configuration,) in rows]
+
+
+async def redeploy(
+    connection: Connection, assets: Sequence[AssetConfiguration], versions: Sequence[ModelVersion], actor: str
+) -> list[AssetConfiguration]:
+    """Give assets the models that `versions` have come to; return those that have changed."""
+    subject = [deployed(asset, versions) for asset in assets]
+    return [asset for asset in subject if await _put_asset(connection, asset, actor)]
 
 
 async def _put_asset(connection: Connection, asset: AssetConfiguration, actor: str) -> bool:

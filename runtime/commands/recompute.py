@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from adapters.models import ModelFolder
-from adapters.timescale import Database
+from adapters.timescale import Database, StoredModels
 from contracts.errors import ConfigurationError
 from runtime.comparison import SHOWN, Comparison, compare_with_log
 from runtime.connect import connected
@@ -38,7 +38,8 @@ def recompute(
 
     async def run(kafka_url: str, database_url: str) -> Comparison:
         async with Database(database_url) as database:
-            return await compare_with_log(database, kafka_url, codec_for(settings), ModelFolder(), code, _progress)
+            models = StoredModels(database_url, ModelFolder())
+            return await compare_with_log(database, kafka_url, codec_for(settings), models, code, _progress)
 
     load_kernels(lambda line: print(line, file=sys.stderr))
     with connected(settings, lambda status: print(status, file=sys.stderr)) as urls:

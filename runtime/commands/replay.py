@@ -14,7 +14,7 @@ import typer
 from adapters.asset_files import read_rules
 from adapters.kafka import LogRecord, read_log
 from adapters.models import ModelFolder
-from adapters.timescale import AssetRegistry, Database, read_history
+from adapters.timescale import AssetRegistry, Database, StoredModels, read_history
 from adapters.timescale.history import partition_of
 from api.times import Instant
 from contracts.assets import AssetConfiguration, ModelReference
@@ -108,7 +108,8 @@ async def _replay(urls: Urls, codec: Codec, code: FeatureCode, wish: _Wish) -> d
         _check_span(wish, survey)
         config = await _configuration(database, wish.asset_id, survey)
         progress = _progress(survey.records)
-        work = Recomputation(codec, ModelFolder(), code, wish.asset_id, wish.span, wish.variant, progress)
+        models = StoredModels(urls.database, ModelFolder())
+        work = Recomputation(codec, models, code, wish.asset_id, wish.span, wish.variant, progress)
         work.measurements(measurements(), config)
         alarm_partition = await partition_of(database, CONDITIONS, wish.asset_id)
         work.alarms(lambda: _conditions(urls.kafka, partition if alarm_partition is None else alarm_partition))

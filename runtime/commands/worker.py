@@ -15,7 +15,7 @@ import uvloop
 from adapters.kafka import KafkaSink
 from adapters.models import ModelFolder
 from adapters.notify.message import webhook_message
-from adapters.timescale import Database, DeliveryQueue, PartitionStore
+from adapters.timescale import Database, DeliveryQueue, PartitionStore, StoredModels
 from contracts.errors import ConfigurationError
 from runtime.clock import SystemClock
 from runtime.feature_code import load_feature_code
@@ -63,7 +63,7 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             partitions=settings.partitions,
             store=PartitionStore(database),
             queue=DeliveryQueue(database),
-            models=ModelFolder(),
+            models=StoredModels(database_url, ModelFolder()),
             code=code,
             codec=codec,
             outlet=KafkaSink(kafka_url, codec, delivery_timeout_s=_DELIVERY_S, linger_ms=0.0),

@@ -1,0 +1,191 @@
+"""What the commands on models work with: services, registry, feature code, and a step from wish to log.
+
+Invariants: a model passes the gate before it scores anything anywhere; a refusal is recorded as a step is; a step that
+was stored but not put on the log is put there by the next one.
+"""
+
+import asyncio
+import hashlib
+import sys
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from adapters.kafka import KafkaSink, ensure_topics
+from adapters.models import BUNDLED_FOLDER, ModelFolder
+from adapters.timescale import AssetRegistry, Database, ModelRegistry, migrate
+from contracts.assets import AssetConfiguration
+from contracts.errors import ConfigurationError, NotFound
+from contracts.models import MODEL_NAME, MODEL_VERSION, ModelTransition, ModelVersion, Stage
+from processors.own_features import FeatureCode
+from processors.scoring import BUILT_IN_MODELS
+from runtime.activate import activate
+from runtime.clock import SystemClock
+from runtime.command_line import current_user
+from runtime.connect import connected
+from runtime.feature_code import load_feature_code
+from runtime.model_gate import examine, is_current
+from runtime.registry import codec_for
+from runtime.services.local import Urls
+from runtime.settings import Settings, load_settings
+
+T = TypeVar("T")
+#: What becomes of one version, given all versions and assets.
+Step = Callable[[ModelVersion, list[ModelVersion], list[AssetConfiguration]], Sequence[ModelVersion]]
+
+#: Steps that are over once their stage is reached: asked for again, they change nothing.
+_REACHES: Final = {
+    "review": Stage.REVIEWED,
+    "reject": Stage.SUNSET,
+    "promote": Stage.PRODUCTION,
+    "sunset": Stage.SUNSET,
+}
+#: Steps after which a model scores something: it is examined first.
+_EXAMINED: Final = frozenset({"stage", "canary", "promote"})
+_LONGEST_CARD: Final = 65_536
+_LONGEST_REASON: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class ModelDesk:
+    """What a command works with."""
+
+    settings: Settings
+    urls: Urls
+    database: Database
+    registry: ModelRegistry
+    code: FeatureCode
+
+    async def version(self, name: str, version: str) -> ModelVersion:
+        """Return a version; raise ``NotFound`` where it isn't known."""
+        known = await self.registry.versions()
+        found = next((one for one in known if (one.name, one.version) == (name, version)), None)
+        if found is None:
+            raise NotFound(f"no model {name}@{version}; `faultline models list` names them")
+        return found
+
+    async def assets(self) -> list[AssetConfiguration]:
+        """Return all assets."""
+        return await AssetRegistry(self.database).assets()
+
+    async def propose(
+        self, wish: tuple[str, str], folder: Path | None, slot: str, feature_hash: str | None, why: str
+    ) -> dict[str, Any]:
+        """Take in the file of a name and version, or record why it is refused."""
+        name, version = wish
+        if name in BUILT_IN_MODELS:
+            raise ConfigurationError(f"{name} comes with the code: give the model another name")
+        place = folder or _folder(self.settings)
+        content = b""
+        try:
+            content = ModelFolder(place).load(name, version)
+            trained_for = examine(f"{name}@{version}", content, feature_hash, self.code)
+        except ConfigurationError as error:
+            await self._refuse(name, version, content, None, error)
+            raise
+        digest = hashlib.sha256(content).hexdigest()
+        proposed = ModelVersion(name=name, version=version, sha256=digest, feature_hash=trained_for, slot=slot)
+        card = _card(place / f"{name}.v{version}.md")
+        is_new = await self.registry.propose(proposed, content, card, current_user(), why)
+        return {"action": "propose", "changed": [f"{proposed.key} proposed"] if is_new else [], "sha256": digest}
+
+    async def take(self, action: str, one: ModelVersion, step: Step, why: str) -> dict[str, Any]:
+        """Take a step of one version, put what follows from it into force, and return what has changed."""
+        if action in _EXAMINED:
+            await self._examine(one)
+
+        def change(versions: list[ModelVersion], assets: list[AssetConfiguration]) -> Sequence[ModelVersion]:
+            now = next(other for other in versions if other.key == one.key)
+            return [] if now.stage is _REACHES.get(action) else step(now, versions, assets)
+
+        return await self.change(action, change, why)
+
+    async def change(
+        self,
+        action: str,
+        change: Callable[[list[ModelVersion], list[AssetConfiguration]], Sequence[ModelVersion]],
+        why: str,
+    ) -> dict[str, Any]:
+        """Store a step, put what follows from it on the log, and return what has changed."""
+        done = await self.registry.change(change, action, current_user(), why)
+        return {
+            "action": action,
+            "changed": [f"{one.key} {one.stage}" for one in done.versions],
+            "assets": [asset.asset_id for asset in done.assets],
+            "activated": await self._put_into_force(),
+        }
+
+    async def _put_into_force(self) -> list[str]:
+        await asyncio.to_thread(ensure_topics, self.urls.kafka, self.settings.partitions)
+        sink = KafkaSink(self.urls.kafka, codec_for(self.settings))
+        done = await activate(AssetRegistry(self.database), sink, SystemClock(), current_user())
+        return [one.asset_id for one in done]
+
+    async def _examine(self, one: ModelVersion) -> None:
+        """Refuse a model that has become unfit since it was proposed: the feature code may be another."""
+        content = b""
+        try:
+            content = await self.registry.content(one.sha256)
+            examine(one.key, content, one.feature_hash, self.code)
+        except ConfigurationError as error:
+            await self._refuse(one.name, one.version, content, one.stage, error)
+            raise
+
+    async def _refuse(
+        self, name: str, version: str, content: bytes, stage: Stage | None, error: ConfigurationError
+    ) -> None:
+        if not MODEL_NAME.fullmatch(name) or not MODEL_VERSION.fullmatch(version):
+            return
+        refused = ModelTransition(
+            name=name,
+            version=version,
+            action="refuse",
+            from_stage=stage,
+            to_stage=stage,
+            sha256=hashlib.sha256(content).hexdigest() if content else "",
+            share=0.0,
+            actor=current_user(),
+            reason=_storable(str(error))[:_LONGEST_REASON],
+        )
+        await self.registry.refuse(refused)
+
+    def described(self, one: ModelVersion, assets: Sequence[AssetConfiguration]) -> dict[str, Any]:
+        """Return a version for a program, and the assets it scores for."""
+        scoring = {asset.asset_id: model for asset in assets for model in asset.models if model.key == one.key}
+        return {
+            **msgspec.to_builtins(one),
+            "current": is_current(one.feature_hash, self.code),
+            "scores_for": [asset_id for asset_id, model in scoring.items() if not model.shadow],
+            "in_shadow_for": [asset_id for asset_id, model in scoring.items() if model.shadow],
+        }
+
+
+def at_model_desk(work: Callable[[ModelDesk], Awaitable[T]]) -> T:
+    """Return what `work` makes of the services of the environment, of a running ``up``, or of its own for a while."""
+    settings = load_settings()
+    code = load_feature_code(settings)
+
+    async def run(urls: Urls) -> T:
+        await migrate(urls.database)
+        async with Database(urls.database) as database:
+            return await work(ModelDesk(settings, urls, database, ModelRegistry(database), code))
+
+    with connected(settings, lambda status: print(status, file=sys.stderr)) as urls:
+        return asyncio.run(run(urls))
+
+
+def _folder(settings: Settings) -> Path:
+    """Return the data folder's models, or those that come with the code where there are none."""
+    own = settings.data_dir / "models"
+    return own if own.is_dir() else BUNDLED_FOLDER
+
+
+def _card(path: Path) -> str:
+    return _storable(path.read_text(encoding="utf-8", errors="replace"))[:_LONGEST_CARD] if path.is_file() else ""
+
+
+def _storable(text: str) -> str:
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
