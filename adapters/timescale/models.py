@@ -228,7 +228,7 @@ def _checked(content: bytes | None, sha256: str, otherwise: str = "") -> bytes:
 
 def _row(version: ModelVersion) -> dict[str, Any]:
     row: dict[str, Any] = msgspec.to_builtins(version)
-    return row
+    return {**row, "asset_ids": list(version.asset_ids), "asset_types": list(version.asset_types)}
 
 
 async def _record(
