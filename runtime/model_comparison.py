@@ -70,7 +70,7 @@ def _sum(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
         alarms = sum(one[side]["alarms"] for one in found)
         sides[side] = {
             "windows": sum(one[side]["windows"] for one in found),
-            "learning": sum(one[side]["learning"] for one in found),
+            "not_judged": sum(one[side]["not_judged"] for one in found),
             "alarms": alarms,
             "alarms_per_asset_month": alarms / months if months else None,
         }
@@ -88,8 +88,8 @@ def print_comparison(result: dict[str, Any]) -> None:
         names = (one["champion"], one["challenger"])
         print(f"{one['asset_id']}: {one['from'] or 'no scores'} to {one['to'] or '-'}")
         for name, count in zip(names, counts, strict=True):
-            learning = f", {count['learning']} while learning" if count["learning"] else ""
-            print(f"  {name:<32} {count['alarms']} alarms in {count['windows']} windows{learning}")
+            rest = f", {count['not_judged']} of them not judged" if count["not_judged"] else ""
+            print(f"  {name:<32} {count['alarms']} alarms in {count['windows']} windows{rest}")
         for difference in one["differences"]:
             episode = difference["challenger"] or difference["champion"]
             shift = "" if difference["shift_s"] is None else f" by {abs(difference['shift_s']):g} s"

@@ -27,12 +27,13 @@ _NS_PER_S: Final = 1e9
 class ModelAlarms:
     """The alarms that one model's scores would have raised on one asset.
 
-    ``windows`` counts windows of a measurement point, ``learning`` those for which the model had no threshold yet.
+    ``windows`` counts windows of a measurement point, ``not_judged`` those among them for which the model had no
+    threshold yet, or whose sensor was at fault.
     """
 
     rules: RuleSettings
     windows: int = 0
-    learning: int = 0
+    not_judged: int = 0
     _gates: dict[str, Gate] = field(default_factory=dict)
     _standing: dict[str, tuple[int, str]] = field(default_factory=dict)
     _over: list[Episode] = field(default_factory=list)
@@ -44,7 +45,7 @@ class ModelAlarms:
         finding = anomaly(_view(point_id, self.rules, trusted))
         self.windows += 1
         if finding is None:
-            self.learning += 1
+            self.not_judged += 1
             return
         gate = self._gates.setdefault(point_id, Gate())
         change = gate.step(finding, end_ns, self.rules.raise_after, self.rules.clear_after)
@@ -64,7 +65,7 @@ class ModelAlarms:
         found = self.episodes()
         return {
             "windows": self.windows,
-            "learning": self.learning,
+            "not_judged": self.not_judged,
             "alarms": len(found),
             "episodes": [one.as_json() for one in found],
         }

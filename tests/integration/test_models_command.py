@@ -195,7 +195,7 @@ def go_to_production_and_back(floor: Floor, everywhere: list[str]) -> None:
     assert [(one["asset_id"], one["champion"]) for one in compared["assets"]] == [(i, OWN) for i in everywhere]
     for one in compared["assets"]:
         for side in ("under_champion", "under_challenger"):
-            assert one[side]["windows"] > one[side]["learning"] > 0
+            assert one[side]["windows"] > one[side]["not_judged"] > 0
 
     assert floor.call("promote", NAME, "2", *WHY)["assets"] == [i for i in everywhere if i != chosen]
     assert floor.call("promote", NAME, "2", *WHY)["changed"] == []

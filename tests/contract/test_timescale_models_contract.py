@@ -1,0 +1,142 @@
+"""What every form of the database must hold for `ModelRegistry` and `StoredModels`."""
+
+import asyncio
+import dataclasses
+import hashlib
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from adapters.timescale import AssetRegistry, Database, ModelRegistry, StoredModels
+from contracts.assets import AssetConfiguration, ModelReference, Site
+from contracts.errors import ConfigurationError
+from contracts.models import ModelTransition, ModelVersion, Stage
+from processors import promotion
+
+SITE = Site(site_id="s", name="Plant")
+CONTENT = b"weights"
+VERSION = ModelVersion(
+    name="ae", version="2", sha256=hashlib.sha256(CONTENT).hexdigest(), feature_hash="f", slot="reference"
+)
+
+
+class NoFiles:
+    def load(self, name: str, version: str, sha256: str | None = None) -> bytes:
+        raise ConfigurationError(f"no file of {name}")
+
+
+def pump(asset_id: str = "P") -> AssetConfiguration:
+    return AssetConfiguration(
+        asset_id=asset_id,
+        site_id="s",
+        name="Pump",
+        asset_type="pump",
+        models=(ModelReference(name="reference", version="1"),),
+    )
+
+
+def with_registry(url: str, work: Callable[[Database, ModelRegistry], Awaitable[Any]]) -> Any:
+    async def run() -> Any:
+        async with Database(url) as database:
+            await AssetRegistry(database).import_assets([SITE], [pump()], [], "me")
+            return await work(database, ModelRegistry(database))
+
+    return asyncio.run(run())
+
+
+async def into_production(registry: ModelRegistry) -> None:
+    await registry.propose(VERSION, CONTENT, "# Card", "ann", "trained on May")
+
+    async def step(action: str, change: Any) -> None:
+        await registry.change(change, action, "bob", f"{action}, since it's due")
+
+    await step("review", lambda known, _assets: [promotion.review(known[0])])
+    await step("stage", lambda known, _assets: [promotion.stage(known[0], known, (), ("pump",))])
+    await step("canary", lambda known, assets: [promotion.canary(known[0], known, 1.0, assets)])
+    await step("promote", lambda known, _assets: promotion.promote(known[0], known))
+
+
+def test_every_step_is_kept_with_who_and_why_and_reaches_the_assets(migrated_url: str) -> None:
+    async def work(database: Database, registry: ModelRegistry) -> None:
+        await into_production(registry)
+        (version,) = await registry.versions()
+        assert version == dataclasses.replace(VERSION, stage=Stage.PRODUCTION, share=1.0, asset_types=("pump",))
+        steps = await registry.history("ae")
+        assert [(one.action, one.to_stage) for one in steps] == [
+            ("propose", Stage.PROPOSED),
+            ("review", Stage.REVIEWED),
+            ("stage", Stage.STAGED),
+            ("canary", Stage.CANARY),
+            ("promote", Stage.PRODUCTION),
+        ]
+        assert {(one.actor, one.sha256) for one in steps} == {("ann", VERSION.sha256), ("bob", VERSION.sha256)}
+        assert steps[-1].reason == "promote, since it's due"
+        assert steps == sorted(steps, key=lambda one: str(one.at))
+        assert await registry.card("ae", "2") == "# Card"
+        (asset,) = await AssetRegistry(database).assets()
+        assert [(model.key, model.shadow) for model in asset.models] == [("reference@1", True), ("ae@2", False)]
+        # the same description again, and a new asset: both get the promoted model
+        changed = await AssetRegistry(database).import_assets([], [pump(), pump("Q")], [], "me")
+        assert [one.asset_id for one in changed] == ["Q"]
+        assert changed[0].models == asset.models
+
+    with_registry(migrated_url, work)
+
+
+def test_a_step_that_fails_leaves_nothing_behind(migrated_url: str) -> None:
+    async def work(database: Database, registry: ModelRegistry) -> None:
+        await registry.propose(VERSION, CONTENT, "", "ann", "why")
+        with pytest.raises(ConfigurationError, match="ae@2 is proposed; promote begins from canary"):
+            await registry.change(lambda known, _assets: promotion.promote(known[0], known), "promote", "bob", "haste")
+        assert [one.stage for one in await registry.versions()] == [Stage.PROPOSED]
+        assert [one.action for one in await registry.history("ae")] == ["propose"]
+        refused = ModelTransition(
+            name="ae",
+            version="3",
+            action="refuse",
+            from_stage=None,
+            to_stage=None,
+            sha256="",
+            share=0.0,
+            actor="ann",
+            reason="no model",
+        )
+        await registry.refuse(refused)
+        (kept,) = await registry.history("ae", "3")
+        assert dataclasses.replace(kept, at=None) == refused
+
+    with_registry(migrated_url, work)
+
+
+def test_content_never_changes_under_a_name_and_number(migrated_url: str) -> None:
+    async def work(database: Database, registry: ModelRegistry) -> None:
+        assert await registry.propose(VERSION, CONTENT, "", "ann", "why")
+        assert not await registry.propose(VERSION, CONTENT, "", "ann", "again")
+        other = dataclasses.replace(VERSION, sha256=hashlib.sha256(b"other").hexdigest())
+        with pytest.raises(ConfigurationError, match="ae@2 is taken"):
+            await registry.propose(other, b"other", "", "ann", "why")
+        with pytest.raises(ConfigurationError, match="reference@1 is in the description of P"):
+            await registry.propose(
+                dataclasses.replace(VERSION, name="reference", version="1"), CONTENT, "", "ann", "why"
+            )
+        assert await registry.content(VERSION.sha256) == CONTENT
+        with pytest.raises(ConfigurationError, match="no model with SHA-256"):
+            await registry.content("0" * 64)
+
+    with_registry(migrated_url, work)
+    with (
+        psycopg.connect(migrated_url, autocommit=True) as connection,
+        pytest.raises(psycopg.errors.CheckViolation),
+    ):
+        connection.execute("UPDATE model_content SET content = 'tampered'")
+
+
+def test_models_are_loaded_from_the_database_where_no_file_is(migrated_url: str) -> None:
+    with_registry(migrated_url, lambda _database, registry: registry.propose(VERSION, CONTENT, "", "ann", "why"))
+    store = StoredModels(migrated_url, NoFiles())
+    assert store.load("ae", "2") == CONTENT
+    assert StoredModels(migrated_url, NoFiles()).load("renamed", "9", VERSION.sha256) == CONTENT
+    with pytest.raises(ConfigurationError, match="no file of ae"):
+        store.load("ae", "3")
