@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-#: Metadata of an ONNX file: the hash of the feature code whose vectors it was trained on, and the catalogue's version.
-FEATURE_HASH_KEY: Final = "faultline.feature_hash"
+#: What the metadata of an ONNX file say: the hash of the feature code whose vectors it was trained on …
+FEATURE_HASH_KEY: Final = "faultline.code_hash"
+#: … and the form of its input: version and names of the catalogue, windows in a row, bound of the robust z's.
 CATALOGUE_VERSION_KEY: Final = "faultline.catalogue_version"
+FEATURES_KEY: Final = "faultline.features"
+WINDOW_COUNT_KEY: Final = "faultline.window_count"
+CLIP_Z_KEY: Final = "faultline.clip_z"
 
 MODEL_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 MODEL_VERSION: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){0,2}")

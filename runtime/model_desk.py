@@ -78,7 +78,7 @@ class ModelDesk:
         name, version = wish
         if name in BUILT_IN_MODELS:
             raise ConfigurationError(f"{name} comes with the code: give the model another name")
-        place = folder or _folder(self.settings)
+        place = folder or BUNDLED_FOLDER
         content = b""
         try:
             content = ModelFolder(place).load(name, version)
@@ -175,12 +175,6 @@ def at_model_desk(work: Callable[[ModelDesk], Awaitable[T]]) -> T:
 
     with connected(settings, lambda status: print(status, file=sys.stderr)) as urls:
         return asyncio.run(run(urls))
-
-
-def _folder(settings: Settings) -> Path:
-    """Return the data folder's models, or those that come with the code where there are none."""
-    own = settings.data_dir / "models"
-    return own if own.is_dir() else BUNDLED_FOLDER
 
 
 def _card(path: Path) -> str:

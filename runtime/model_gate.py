@@ -34,11 +34,11 @@ def examine(key: str, content: bytes, stated_hash: str | None, code: FeatureCode
     said = reconstruction.load(key, content).metadata.get(FEATURE_HASH_KEY)
     if said is not None and stated_hash is not None and said != stated_hash:
         raise ConfigurationError(f"model {key} says it was trained for feature code {said[:64]}, not {stated_hash}")
-    trained_for = said or stated_hash
-    if trained_for is None:
+    trained_for = stated_hash if said is None else said
+    if not trained_for:
         raise ConfigurationError(
-            f"model {key} doesn't say for which feature code it was trained (metadata {FEATURE_HASH_KEY}): state it"
-            f" with --feature-hash; {code_hash()} is in use"
+            f"model {key} doesn't say for which feature code it was trained (metadata {FEATURE_HASH_KEY});"
+            f" --feature-hash can state it, {code_hash()} is in use"
         )
     if not is_current(trained_for, code):
         raise ConfigurationError(

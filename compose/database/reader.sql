@@ -11,9 +11,9 @@ ALTER ROLE faultline_reader SET statement_timeout = '20s';
 GRANT USAGE ON SCHEMA public TO faultline_reader;
 GRANT SELECT ON
     site, asset, measurement_point, channel, service_event,
-    asset_latest, assessment, feature, feature_hourly, score, reading,
+    asset_latest, assessment, feature, feature_hourly, score, shadow_score, reading,
     machine_event, gap, condition, alarm, alarm_history,
-    partition_owner
+    partition_owner, model_version, model_transition
 TO faultline_reader;
 GRANT SELECT (delivery_id, endpoint_id, state, attempt, due_at, queued_at, settled_at, status) ON delivery TO faultline_reader;
 SELECT pg_advisory_unlock(hashtext('faultline_reader'));

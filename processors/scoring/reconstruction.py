@@ -16,12 +16,19 @@ from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
 from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
-from contracts.models import CATALOGUE_VERSION_KEY
+from contracts.models import CATALOGUE_VERSION_KEY, CLIP_Z_KEY, FEATURES_KEY, WINDOW_COUNT_KEY
 
 N_FEATURES: Final = len(FEATURE_NAMES)
 #: Robust z's are clipped to ± this, so that one wild value can't overflow a model.
 CLIP_Z: Final = 20.0
 _BATCHES: Final = (1, 2, 3, 5, 8, 64)
+#: What a model is given; one that says it was made for something else is refused.
+_INPUT: Final = {
+    CATALOGUE_VERSION_KEY: str(CATALOGUE_VERSION),
+    FEATURES_KEY: ",".join(FEATURE_NAMES),
+    WINDOW_COUNT_KEY: "1",
+    CLIP_Z_KEY: f"{CLIP_Z:g}",
+}
 
 
 class Autoencoder:
@@ -37,20 +44,18 @@ class Autoencoder:
     Raises
     ------
     ConfigurationError
-        If the content isn't a model or was made for another feature catalogue, has other inputs or outputs, or gives
-        results that aren't finite, or others each time.
+        If the content isn't a model or was made for other vectors, has other inputs or outputs, or gives results that
+        aren't finite, or others each time.
     """
 
     def __init__(self, name: str, content: bytes) -> None:
         self._session = _session(name, content)
         #: What the file says of itself.
         self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        catalogue = self.metadata.get(CATALOGUE_VERSION_KEY, str(CATALOGUE_VERSION))
-        if catalogue != str(CATALOGUE_VERSION):
-            raise ConfigurationError(
-                f"model {name} was made for version {catalogue[:20]} of the feature catalogue, {CATALOGUE_VERSION} is"
-                " in use"
-            )
+        for key, ours in _INPUT.items():
+            theirs = self.metadata.get(key, ours)
+            if theirs != ours:
+                raise ConfigurationError(f"model {name} was made for {key} {theirs[:80]!r}; {ours[:80]!r} is in use")
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shapes = [(io.type, list(io.shape)[1:]) for io in (*inputs, *outputs)]
         if shapes != [("tensor(float)", [N_FEATURES])] * 2:

@@ -87,7 +87,7 @@ def propose(
     why: _Why,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Where NAME.vVERSION.onnx and its .sha256 lie [default: the data folder's models/]"),
+        typer.Option(help="Where NAME.vVERSION.onnx and its .sha256 lie [default: models/onnx]"),
     ] = None,
     instead_of: Annotated[
         str | None, typer.Option(metavar="MODEL", help="Whose place it seeks [default: earlier versions of NAME]")

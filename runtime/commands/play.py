@@ -224,11 +224,13 @@ async def _activate(
     asset: AssetConfiguration, log: Log, clock: Clock, registry: AssetRegistry | None, played: Played
 ) -> None:
     """Put the asset on the log and into the registry, unless it is there just so already."""
+    if registry is not None and asset.site_id == RECORDINGS_SITE.site_id:
+        await registry.import_assets([RECORDINGS_SITE], [asset], [], _ACTOR)
+        # the registry gives it the models that were promoted
+        asset = next(one for one in await registry.assets() if one.asset_id == asset.asset_id)
     activation = activation_of(asset, clock.now_ns(), _ACTOR)
     if played.assets.get(asset.asset_id) == activation.version:
         return
-    if registry is not None and asset.site_id == RECORDINGS_SITE.site_id:
-        await registry.import_assets([RECORDINGS_SITE], [asset], [], _ACTOR)
     for topic in (MEASUREMENTS, CONDITIONS):
         await log.send(topic, asset.asset_id, activation)
     await log.flush()

@@ -13,7 +13,7 @@ from contracts.activations import activation_of
 from contracts.assets import AssetConfiguration, ModelReference
 from contracts.codec import BundledSchemas, Codec
 from contracts.errors import BadRecord, ConfigurationError, Reason, Unavailable
-from contracts.models import CATALOGUE_VERSION_KEY, FEATURE_HASH_KEY
+from contracts.models import CATALOGUE_VERSION_KEY, CLIP_Z_KEY, FEATURE_HASH_KEY, FEATURES_KEY, WINDOW_COUNT_KEY
 from contracts.ports import Checkpoint
 from processors.own_features import FeatureCode
 from processors.pipeline import PartitionPipeline
@@ -24,6 +24,11 @@ from tests.model_files import Models, model, put, random_noise, scaled, weights_
 
 CODE = FeatureCode(code_hash())
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere?connect_timeout=1"
+
+
+def same(metadata: dict[str, str]) -> bytes:
+    """Return a model that rebuilds everything as it is."""
+    return model([helper.make_node("Identity", ["z"], ["rebuilt"])], metadata=metadata)
 
 
 def twice_the_rows() -> bytes:
@@ -44,10 +49,10 @@ def twice_the_rows() -> bytes:
         (random_noise(), "other results for the same input"),
         (weights_elsewhere("weights.bin"), "can't be loaded"),
         (weights_elsewhere("../weights.bin"), "can't be loaded"),
-        (
-            model([helper.make_node("Identity", ["z"], ["rebuilt"])], metadata={CATALOGUE_VERSION_KEY: "999"}),
-            "version 999 of the feature catalogue",
-        ),
+        (same({CATALOGUE_VERSION_KEY: "999"}), "catalogue_version '999'"),
+        (same({FEATURES_KEY: "temperature,pressure"}), "features 'temperature,pressure'"),
+        (same({WINDOW_COUNT_KEY: "16"}), "window_count '16'"),
+        (same({CLIP_Z_KEY: "8"}), "clip_z '8'"),
     ],
     ids=[
         "empty",
@@ -61,6 +66,9 @@ def twice_the_rows() -> bytes:
         "weights beside it",
         "weights above it",
         "another catalogue",
+        "other features",
+        "several windows",
+        "another bound",
     ],
 )
 def test_an_unfit_file_is_refused_by_name(
@@ -81,7 +89,9 @@ def test_a_model_for_other_feature_code_is_refused() -> None:
         examine("ae@2", scaled(0.5, trained_for="0123456789ab"), None, CODE)
     with pytest.raises(ConfigurationError, match="not fedcba987654"):
         examine("ae@2", scaled(0.5), "fedcba987654", CODE)
-    silent = model([helper.make_node("Identity", ["z"], ["rebuilt"])])
+    silent = same({})
+    with pytest.raises(ConfigurationError, match="doesn't say for which"):
+        examine("ae@2", same({FEATURE_HASH_KEY: ""}), None, CODE)
     with pytest.raises(ConfigurationError, match=FEATURE_HASH_KEY):
         examine("ae@2", silent, None, CODE)
     assert examine("ae@2", silent, code_hash(), CODE) == code_hash()
