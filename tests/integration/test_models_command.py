@@ -47,11 +47,11 @@ LOAD = Load(
     channels=1,
     block_samples=1024,
     sampling_rate_hz=10_240.0,
-    period_s=14.0,
+    period_s=7.0,
     prefix="M",
     window=WindowSettings(length_s=0.1, hop_s=0.1),
-    fault_from_s=12.6,
-    fault_until_s=13.0,
+    fault_from_s=6.2,
+    fault_until_s=6.6,
 )
 NAME, OWN = "plant-autoencoder", "reference-autoencoder@1"
 WHY = ("--why", "because")
@@ -213,10 +213,10 @@ def try_a_model_that_fails(floor: Floor, everywhere: list[str]) -> None:
     floor.propose("3", failing_beyond("kurtosis", 8.0))
     for step in (["review"], ["stage"], ["canary", "--share", "1"], ["promote"]):
         floor.call(step[0], NAME, "3", *step[1:], *WHY)
-    floor.run(11.0)
+    floor.run(4.0)
     shown = floor.call("show", NAME, "3")
     assert shown["refused_on"] == everywhere  # each has met its fault
-    assert floor.heard("score", 27.2) == {asset_id: {OWN} for asset_id in everywhere}
+    assert floor.heard("score", 20.4) == {asset_id: {OWN} for asset_id in everywhere}
     told = floor.rows("SELECT DISTINCT reason FROM alarm WHERE rule = 'model_refused'")
     assert all(f"{NAME}@3 gave no finite score" in text and f"{OWN} takes its place" in text for (text,) in told)
     assert told
