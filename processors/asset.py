@@ -220,7 +220,7 @@ class AssetPipeline:
             judged = self._assessment(group, window)
             self._refuse(failures(judged.channels), window.end_ns, results)
             channels, shadows = divided(judged.channels, self._in_force.models, self._refused)
-            assessment = dataclasses.replace(judged, channels=channels)
+            assessment = judged if channels is judged.channels else dataclasses.replace(judged, channels=channels)
             raised = self._conditions.update(assessment)
             results.assessments.append(assessment)
             results.shadow_scores.extend(shadow_rows(assessment, shadows))

@@ -64,13 +64,13 @@ def refusal(key: str, channels: str, config: AssetConfiguration) -> str:
 
 
 def divided(
-    channels: Iterable[r.ChannelAssessment], models: Iterable[ModelReference], refused: Collection[str]
+    channels: tuple[r.ChannelAssessment, ...], models: Iterable[ModelReference], refused: Collection[str]
 ) -> tuple[tuple[r.ChannelAssessment, ...], dict[str, tuple[r.Score, ...]]]:
     """Return the channels with the scores that count, and per channel the scores in shadow."""
     shadow = {model.key for model in models if model.shadow}
     apart = shadow | set(refused)
     if not apart:
-        return tuple(channels), {}
+        return channels, {}
     counted: list[r.ChannelAssessment] = []
     shadows: dict[str, tuple[r.Score, ...]] = {}
     for channel in channels:

@@ -58,7 +58,7 @@ async def compare_on_assets(
     found = []
     for asset in chosen:
         other = against or opponent(asset, one, versions)
-        rows = read_scores(database, asset.asset_id, [one.key, other], span, CODE_VERSION, SENSOR_PREFIX)
+        rows = read_scores(database, asset, [one.key, other], span, CODE_VERSION, SENSOR_PREFIX)
         found.append({"asset_id": asset.asset_id, **await compare(rows, one.key, other, asset.rules, span)})
     return {"challenger": one.key, "assets": found, "in_sum": _sum(found)}
 

@@ -21,7 +21,7 @@ from contracts.assets import AssetConfiguration
 from contracts.errors import ConfigurationError, NotFound
 from contracts.models import MODEL_NAME, MODEL_VERSION, ModelTransition, ModelVersion, Stage
 from processors.own_features import FeatureCode
-from processors.scoring import BUILT_IN_MODELS
+from processors.scoring import BASELINE, BUILT_IN_MODELS
 from runtime.activate import activate
 from runtime.clock import SystemClock
 from runtime.command_line import current_user
@@ -78,6 +78,10 @@ class ModelDesk:
         name, version = wish
         if name in BUILT_IN_MODELS:
             raise ConfigurationError(f"{name} comes with the code: give the model another name")
+        if slot == BASELINE:
+            raise ConfigurationError(f"{slot} always scores: no model can stand instead of it")
+        if not MODEL_NAME.fullmatch(slot):
+            raise ConfigurationError(f"{slot!r} can't name a model; e.g. 'reference-autoencoder'")
         place = folder or BUNDLED_FOLDER
         content = b""
         try:
@@ -89,7 +93,7 @@ class ModelDesk:
         digest = hashlib.sha256(content).hexdigest()
         proposed = ModelVersion(name=name, version=version, sha256=digest, feature_hash=trained_for, slot=slot)
         card = _card(place / f"{name}.v{version}.md")
-        is_new = await self.registry.propose(proposed, content, card, current_user(), why)
+        is_new = await self.registry.propose(proposed, content, card, current_user(), _reason(why))
         return {"action": "propose", "changed": [f"{proposed.key} proposed"] if is_new else [], "sha256": digest}
 
     async def take(self, action: str, one: ModelVersion, step: Step, why: str) -> dict[str, Any]:
@@ -110,7 +114,7 @@ class ModelDesk:
         why: str,
     ) -> dict[str, Any]:
         """Store a step, put what follows from it on the log, and return what has changed."""
-        done = await self.registry.change(change, action, current_user(), why)
+        done = await self.registry.change(change, action, current_user(), _reason(why))
         return {
             "action": action,
             "changed": [f"{one.key} {one.stage}" for one in done.versions],
@@ -175,6 +179,12 @@ def at_model_desk(work: Callable[[ModelDesk], Awaitable[T]]) -> T:
 
     with connected(settings, lambda status: print(status, file=sys.stderr)) as urls:
         return asyncio.run(run(urls))
+
+
+def _reason(why: str) -> str:
+    if not why.strip():
+        raise ConfigurationError("say why: the reason is kept with the step")
+    return _storable(why)[:_LONGEST_REASON]
 
 
 def _card(path: Path) -> str:

@@ -4,7 +4,7 @@ Stored scores go through the rule and the gate of the stream, as if scores raise
 person would have been told, and when.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -74,7 +74,7 @@ class ModelAlarms:
 async def compare(
     scores: AsyncIterator[StoredScore], challenger: str, champion: str, rules: RuleSettings, span: Span
 ) -> dict[str, Any]:
-    """Return what would have alarmed under either model.
+    """Return what would have alarmed under either model, in the windows that both have scored.
 
     Parameters
     ----------
@@ -90,28 +90,28 @@ async def compare(
     Returns
     -------
     comparison : dict
-        Figures of both, and the ``differences``: alarms that the challenger adds, lacks, or raises earlier or later.
+        Figures of both, how many windows only one has scored (``unpaired``), and the ``differences``: alarms that the
+        challenger adds, lacks, or raises earlier or later.
     """
     sides = {challenger: ModelAlarms(rules), champion: ModelAlarms(rules)}
-    first_ns, last_ns = None, 0
-    place: tuple[int, int, str] | None = None
-    waiting: dict[str, list[StoredScore]] = {}
-    async for one in scores:
-        here = (one.window_start_ns, one.window_end_ns, one.point_id)
-        if here != place:
-            _pass_on(sides, place, waiting)
-            place, waiting = here, {}
-        waiting.setdefault(one.model, []).append(one)
-        first_ns = one.window_start_ns if first_ns is None else first_ns
-        last_ns = max(last_ns, one.window_end_ns)
-    _pass_on(sides, place, waiting)
+    starts_ns: list[int] = []
+    last_ns = unpaired = 0
+    async for window in _windows(scores):
+        if not sides.keys() <= window.keys():
+            unpaired += 1
+            continue
+        for key, alarms in sides.items():
+            alarms.take(window[key][0].window_end_ns, window[key])
+        starts_ns = starts_ns or [window[champion][0].window_start_ns]
+        last_ns = max(last_ns, window[champion][0].window_end_ns)
     found = differences("alarm", sides[champion].episodes(), sides[challenger].episodes(), span)
     return {
         "champion": champion,
         "challenger": challenger,
-        "from": None if first_ns is None else str(Instant(first_ns)),
-        "to": None if first_ns is None else str(Instant(last_ns)),
-        "observed_s": 0.0 if first_ns is None else (last_ns - first_ns) / _NS_PER_S,
+        "from": str(Instant(starts_ns[0])) if starts_ns else None,
+        "to": str(Instant(last_ns)) if starts_ns else None,
+        "observed_s": (last_ns - starts_ns[0]) / _NS_PER_S if starts_ns else 0.0,
+        "unpaired": unpaired,
         "under_champion": sides[champion].as_json(),
         "under_challenger": sides[challenger].as_json(),
         "differences": [
@@ -138,12 +138,19 @@ def opponent(asset: AssetConfiguration, version: ModelVersion, versions: Sequenc
     return next((model.key for model in others if model.stands_in_for == version.key), BASELINE)
 
 
-def _pass_on(
-    sides: Mapping[str, ModelAlarms], place: tuple[int, int, str] | None, waiting: Mapping[str, Sequence[StoredScore]]
-) -> None:
-    for key, scores in waiting.items():
-        if place is not None and key in sides:
-            sides[key].take(place[1], scores)
+async def _windows(scores: AsyncIterator[StoredScore]) -> AsyncIterator[dict[str, list[StoredScore]]]:
+    """Yield the scores of each window of a point, by model."""
+    place: tuple[int, int, str] | None = None
+    window: dict[str, list[StoredScore]] = {}
+    async for one in scores:
+        here = (one.window_start_ns, one.window_end_ns, one.point_id)
+        if window and here != place:
+            yield window
+            window = {}
+        place = here
+        window.setdefault(one.model, []).append(one)
+    if window:
+        yield window
 
 
 def _view(point_id: str, rules: RuleSettings, scores: Sequence[StoredScore]) -> PointView:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from adapters.timescale.database import Database
+from contracts.assets import AssetConfiguration
 
 _BATCH: Final = 2000
 _LONGEST_S: Final = 3600.0
@@ -20,7 +21,8 @@ _SCORES: Final = """
     ) AS s
     JOIN feature AS f USING (channel_id, window_start_ns, code_version, asset_id)
     JOIN assessment AS a USING (asset_id, window_start_ns, code_version)
-    WHERE s.asset_id = %(asset)s AND s.key = ANY(%(models)s) AND s.code_version = %(code)s AND NOT f.partial
+    WHERE s.asset_id = %(asset)s AND s.channel_id = ANY(%(channels)s) AND s.key = ANY(%(models)s)
+        AND s.code_version = %(code)s AND NOT f.partial
         AND s.window_start_ns >= %(since)s AND s.window_start_ns < %(until)s
     ORDER BY s.window_start_ns, f.point_id, s.channel_id
 """
@@ -42,7 +44,7 @@ class StoredScore:
 
 async def read_scores(
     database: Database,
-    asset_id: str,
+    asset: AssetConfiguration,
     models: Sequence[str],
     span_ns: tuple[int, int],
     code_version: str,
@@ -54,8 +56,8 @@ async def read_scores(
     ----------
     database : Database
         Where from.
-    asset_id : str
-        The asset.
+    asset : AssetConfiguration
+        The asset, of whose channels.
     models : sequence of str
         ``name@version``.
     span_ns : tuple of int, int
@@ -66,7 +68,8 @@ async def read_scores(
         What the names of a sensor's faults begin with.
     """
     parameters = {
-        "asset": asset_id,
+        "asset": asset.asset_id,
+        "channels": [channel.channel_id for point in asset.points for channel in point.channels],
         "models": list(models),
         "since": span_ns[0],
         "until": span_ns[1],

@@ -1,5 +1,5 @@
 """How abnormal each channel's window is: a robust baseline, and challengers beside it."""
 
-from processors.scoring.asset import BUILT_IN_MODELS, AssetScoring, warm_up
+from processors.scoring.asset import BASELINE, BUILT_IN_MODELS, AssetScoring, warm_up
 
-__all__ = ["BUILT_IN_MODELS", "AssetScoring", "warm_up"]
+__all__ = ["BASELINE", "BUILT_IN_MODELS", "AssetScoring", "warm_up"]

@@ -280,6 +280,9 @@ def test_an_unfit_file_is_refused_by_name_and_the_refusal_recorded(floor: Floor)
         (("propose", "half-space-trees", "2", *WHY), ConfigurationError, "comes with the code"),
         (("propose", "../etc", "2", *WHY), ConfigurationError, "can't name a model"),
         (("propose", "absent", "2", *WHY), ConfigurationError, "can't be read"),
+        (("propose", "ae", "2", "--instead-of", "baseline", *WHY), ConfigurationError, "always scores"),
+        (("propose", "ae", "2", "--instead-of", "No Such", *WHY), ConfigurationError, "can't name a model"),
+        (("rollback", "nothing", "--why", " "), ConfigurationError, "say why"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_a_line(

@@ -72,6 +72,18 @@ def test_a_faulty_sensor_says_nothing() -> None:
     assert result["under_challenger"]["not_judged"] == 11
 
 
+def test_windows_that_only_one_has_scored_are_left_out() -> None:
+    async def scores() -> AsyncIterator[StoredScore]:
+        for second in range(12):
+            yield window(second, OLD, 2.0)
+            if second >= 6:
+                yield window(second, NEW, 2.0)
+
+    result = asyncio.run(compare(scores(), NEW, OLD, RULES, (0, 10**12)))
+    assert (result["unpaired"], result["under_champion"]["windows"], result["differences"]) == (6, 6, [])
+    assert result["from"].startswith("1970-01-01T00:00:06")
+
+
 def test_nothing_stored_is_nothing_to_compare() -> None:
     async def nothing() -> AsyncIterator[StoredScore]:
         for one in list[StoredScore]():
