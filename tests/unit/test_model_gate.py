@@ -1,5 +1,7 @@
 """Files that must not become models, each kind refused by name, and the last good content that stays."""
 
+import asyncio
+import dataclasses
 import hashlib
 from pathlib import Path
 
@@ -15,13 +17,20 @@ from contracts.codec import BundledSchemas, Codec
 from contracts.errors import BadRecord, ConfigurationError, Reason, Unavailable
 from contracts.models import CATALOGUE_VERSION_KEY, CLIP_Z_KEY, FEATURE_HASH_KEY, FEATURES_KEY, WINDOW_COUNT_KEY
 from contracts.ports import Checkpoint
-from processors.own_features import FeatureCode
+from contracts.topics import MEASUREMENTS
+from loadtests.plant import Load, Plant
+from processors.own_features import ENGINE_ALONE, FeatureCode
 from processors.pipeline import PartitionPipeline
 from processors.scoring import reconstruction
 from runtime.feature_code import code_hash
 from runtime.model_gate import examine, is_current
+from streams import retry
+from streams.conditions import ConditionWorker
+from streams.dead_letters import DeadLetters
 from tests.model_files import Models, model, put, random_noise, scaled, weights_elsewhere
+from tests.stream_doubles import Journal, ManualClock, MemoryOutlet, MemoryStore
 
+START_NS = 1_700_000_000_000_000_000
 CODE = FeatureCode(code_hash())
 NOWHERE = "postgresql://nobody@127.0.0.1:1/nowhere?connect_timeout=1"
 
@@ -146,3 +155,33 @@ def test_a_store_that_cannot_answer_stops_the_record_and_refuses_nothing() -> No
     value = codec.encode("measurements", activation_of(asset(ModelReference(name="ae", version="1")), 1, "me"))
     with pytest.raises(Unavailable):
         PartitionPipeline(Away(), Checkpoint(-1, 0, {})).feed(codec, 0, b"P", value)
+
+
+def test_a_worker_that_takes_over_waits_for_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retry, "_LONGEST_S", 0.0)
+    load = Load(assets=1, channels=1, sampling_rate_hz=10_240.0, period_s=1.0)
+    (pump,) = load.configurations()
+    pump = dataclasses.replace(pump, models=(ModelReference(name="ae", version="1"),))
+    content = scaled(0.5)
+    pipeline = PartitionPipeline(Models(ae_1=content), Checkpoint(-1, 0, {}))
+    key = pump.asset_id.encode()
+    pipeline.process(0, key, activation_of(pump, START_NS, "me"))
+    pipeline.process(1, key, next(Plant(load, START_NS).blocks(1.0)))
+
+    class AwayTwice:
+        asked = 0
+
+        def load(self, name: str, version: str, sha256: str | None = None) -> bytes:
+            self.asked += 1
+            if self.asked <= 2:
+                raise Unavailable("database", "gone", retry_after_s=0.0)
+            return content
+
+    models, journal, clock = AwayTwice(), Journal(), ManualClock()
+    store, outlet = MemoryStore(journal), MemoryOutlet(journal)
+    store.checkpoints[MEASUREMENTS, 0] = pipeline.checkpoint()
+    codec = Codec(BundledSchemas())
+    worker = ConditionWorker(store, models, ENGINE_ALONE, codec, outlet, DeadLetters(outlet, clock), clock, "me")
+    assert asyncio.run(worker.claim(0)) == 1  # the block is read again
+    assert models.asked == 3
+    assert worker.applied() == {0: 1}
