@@ -29,6 +29,7 @@ from runtime.activate import activate
 from runtime.clock import SystemClock
 from runtime.commands.models import models
 from runtime.commands.recompute import recompute
+from runtime.commands.replay import replay
 from runtime.feature_code import code_hash
 from runtime.services.local import LocalServices, Urls
 from runtime.services.places import outside_of
@@ -85,6 +86,13 @@ class Floor:
         result = CliRunner().invoke(models, [*arguments, "--json"], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
+
+    def other(self, command: Callable[..., Any], *arguments: str) -> Any:
+        """Return what another command prints as JSON."""
+        application = typer.Typer()
+        application.command()(command)
+        result = CliRunner().invoke(application, [*arguments, "--json"], catch_exceptions=False)
+        return json.loads(result.stdout.splitlines()[-1])
 
     def propose(self, version: str, content: bytes) -> None:
         put(self.folder, NAME, version, content)
@@ -242,13 +250,14 @@ def test_a_model_goes_to_production_and_back_and_history_is_still_a_function_of_
         ("promote", "canary", "production"),
         ("rollback", "production", "staged"),
     ]
-    application = typer.Typer()
-    application.command()(recompute)
-    result = CliRunner().invoke(application, ["--from-log", "--json"], catch_exceptions=False)
-    exact = json.loads(result.stdout.splitlines()[-1])
+    exact = floor.other(recompute, "--from-log")
     assert (exact["different"], exact["pending"]) == (0, 0), exact["examples"]
     assert exact["tables"]["shadow_score"] > 300
     assert exact["tables"]["alarm_history"] > 0
+    span = ("--from", str(START_NS + 2_000_000_000), "--to", str(START_NS + 3_000_000_000))
+    tried = floor.other(replay, "--asset", everywhere[0], *span, "--models", f"{NAME}=2", "--compare")
+    assert tried["rows"][f"score {NAME} 2"]["added"] == tried["windows"]  # history has them in shadow only
+    assert tried["rows"]["score baseline 1"]["different"] == 0
 
 
 def test_an_unfit_file_is_refused_by_name_and_the_refusal_recorded(floor: Floor) -> None:
