@@ -87,10 +87,10 @@ def propose(
     why: _Why,
     folder: Annotated[
         Path | None,
-        typer.Option(help="Where NAME.vVERSION.onnx and its .sha256 lie [default: models/onnx]"),
+        typer.Option(help="Where NAME.vVERSION.onnx and its .sha256 lie.", show_default="models/onnx"),
     ] = None,
     instead_of: Annotated[
-        str | None, typer.Option(metavar="MODEL", help="Whose place it seeks [default: earlier versions of NAME]")
+        str | None, typer.Option(metavar="MODEL", help="Whose place it seeks.", show_default="NAME")
     ] = None,
     feature_hash: Annotated[
         str | None, typer.Option(metavar="HASH", help="Feature code it was trained for, where the file doesn't say.")
@@ -103,7 +103,7 @@ def propose(
     the feature code that runs. A refusal is recorded too.
 
     \b
-        ./faultline models propose plant-autoencoder 2 --why "trained on May, bearings replaced in April left out"
+        ./faultline models propose pumps 2 --why "trained on May"
     """
 
     async def work(desk: ModelDesk) -> dict[str, Any]:
@@ -124,7 +124,7 @@ def review(
     """Accept a proposed model for staging, or turn it down.
 
     \b
-        ./faultline models review plant-autoencoder 2 --why "card read, training data checked"
+        ./faultline models review pumps 2 --why "card and data checked"
     """
     step = promotion.reject if reject else promotion.review
     _take("reject" if reject else "review", name, version, lambda one, _all, _assets: [step(one)], why, as_json=as_json)
@@ -145,7 +145,7 @@ def stage(
     """Let a model score live data in shadow: its scores are stored, and raise nothing.
 
     \b
-        ./faultline models stage plant-autoencoder 2 --type pump --why "all pumps, for two weeks"
+        ./faultline models stage pumps 2 --type pump --why "for two weeks"
     """
 
     def step(one: ModelVersion, everyone: list[ModelVersion], assets: list[AssetConfiguration]) -> list[ModelVersion]:
@@ -172,7 +172,7 @@ def canary(
     shadow, and takes over again where the canary fails.
 
     \b
-        ./faultline models canary plant-autoencoder 2 --share 0.1 --why "no added alarm in two weeks of shadow"
+        ./faultline models canary pumps 2 --share 0.1 --why "no added alarm"
     """
     _take(
         "canary",
@@ -189,7 +189,7 @@ def promote(name: _Name, version: _Version, *, why: _Why, as_json: _Json = False
     """Let a canary score for real on all of its assets; what was in production goes on in shadow.
 
     \b
-        ./faultline models promote plant-autoencoder 2 --why "a month of canary: two alarms earlier, none added"
+        ./faultline models promote pumps 2 --why "two alarms earlier"
     """
     _take(
         "promote",
@@ -204,7 +204,7 @@ def promote(name: _Name, version: _Version, *, why: _Why, as_json: _Json = False
 @models.command("rollback")
 def rollback(
     name: _Name,
-    version: Annotated[str | None, typer.Argument(metavar="[VERSION]", help="Only if it is this one.")] = None,
+    version: Annotated[str | None, typer.Argument(metavar="VERSION", help="Only if it is this one.")] = None,
     *,
     why: _Why,
     as_json: _Json = False,
@@ -215,7 +215,7 @@ def rollback(
     model or the one whose place it took; with a VERSION the command can be repeated safely.
 
     \b
-        ./faultline models rollback plant-autoencoder 2 --why "alarms on P-103 that nobody can explain"
+        ./faultline models rollback pumps 2 --why "false alarms on P-103"
     """
 
     async def work(desk: ModelDesk) -> dict[str, Any]:
@@ -229,7 +229,7 @@ def sunset(name: _Name, version: _Version, *, why: _Why, as_json: _Json = False)
     """Take a version out of use for good: it no longer scores in shadow, and can't be called back.
 
     \b
-        ./faultline models sunset plant-autoencoder 1 --why "version 2 has run for a quarter"
+        ./faultline models sunset pumps 1 --why "version 2 serves"
     """
     _take(
         "sunset",
@@ -247,7 +247,8 @@ def compare(
     version: _Version,
     *,
     against: Annotated[
-        str | None, typer.Option(metavar="NAME@VERSION", help="The other model [default: what scores for the asset]")
+        str | None,
+        typer.Option(metavar="NAME@VERSION", help="The other model.", show_default="what scores for the asset"),
     ] = None,
     asset: Annotated[list[str] | None, typer.Option(help="Only this asset; repeatable.")] = None,
     from_time: Annotated[str | None, typer.Option("--from", metavar="TIME", help="Beginning.")] = None,
@@ -260,7 +261,7 @@ def compare(
     that a model hasn't scored, see `faultline replay --models`.
 
     \b
-        ./faultline models compare plant-autoencoder 2 --from 2026-05-01T00:00:00Z
+        ./faultline models compare pumps 2 --from 2026-05-01T00:00:00Z
     """
     span = (
         _ALL_TIME[0] if from_time is None else moment_ns(from_time),
