@@ -19,7 +19,7 @@ from processors import envelope, health, mean_square, time_domain, velocity
 from processors.band_choice import choose_bands
 from processors.bearings import BearingGeometry, bearing
 from processors.families import FAMILY_NAMES, FamiliesOfChannels, LineFamily, Question, bins_needed
-from processors.feature_kernels import analyse, collect
+from processors.feature_kernels import analyse, collect, orders
 from processors.health import HealthOfChannels, SensorHealth
 from processors.lines import Transforms
 from processors.time_domain import INDEX
@@ -32,9 +32,6 @@ C64 = npt.NDArray[np.complex64]
 
 _SHORTEST: Final = 2
 _LOWEST_LINE_HZ: Final = 2.0
-#: An order line is looked for within this share of its frequency, and at least so many bins.
-_ORDER_SHARE: Final = 0.01
-_ORDER_BINS: Final = 1.5
 #: Orders of the shaft lie at least this many bins apart, or they are not told from each other.
 _ORDER_SPACING_BINS: Final = 4.0
 #: A band that holds less than this share of the signal's rms holds the rounding of its numbers, no envelope.
@@ -111,7 +108,6 @@ class FeatureEngine:
         self._spectrum = np.empty((n_channels, n_bins), np.complex64)
         self._power = np.empty((n_channels, n_bins), np.float32)
         self._power_shape = np.empty((n_channels, len(mean_square.SHAPE_COLUMNS)))
-        self._line = np.empty((n_channels, 2))
         self._power_units = np.array([self._bin_hz, 1.0, self._bin_hz, 1.0])
         self._band_columns, self._edges = _band_edges(self._bin_hz, n_bins)
         self._bands_g = np.empty((n_channels, len(self._edges)))
@@ -178,17 +174,13 @@ class FeatureEngine:
         shaft_bins = speed_rpm / 60.0 / self._bin_hz
         if shaft_bins < _ORDER_SPACING_BINS:
             return
-        for order in (1, 2, 3):
-            position = order * shaft_bins
-            mean_square.line_rms(self._power, position, max(_ORDER_BINS, _ORDER_SHARE * position), self._line)
-            omega = 2.0 * math.pi * self._bin_hz * self._line[:, 0]
-            values[:, FEATURE_INDEX[f"order_{order}x_mm_s"]] = velocity.MM_S2_PER_G * self._line[:, 1] / omega
+        orders(self._power, self._bin_hz, shaft_bins, values)
 
     def _bearing_features(self, values: F64, speed_rpm: float | None, bands_hz: F64) -> FamiliesOfChannels:
         values[:, FEATURE_INDEX["envelope_low_hz"]] = bands_hz[:, 0]
         values[:, FEATURE_INDEX["envelope_high_hz"]] = bands_hz[:, 1]
         found = FamiliesOfChannels(self._shape[0])
-        if speed_rpm is None:
+        if speed_rpm is None or not any(self._bearings):
             return found
         holds_signal = health.holds_signal(self._moments, self._shape[1])
         for band, geometry, channels in self._alike(bands_hz, holds_signal):
