@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.kernel import kernel
+from processors.median import median
 
 F64 = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
@@ -32,7 +33,7 @@ def local_floor(amplitudes: Real, at: int) -> float:
     """Return the median amplitude around bin `at`."""
     first = max(1, at - FLOOR_REACH)
     last = min(amplitudes.size - 1, at + FLOOR_REACH + 1)
-    return np.float64(np.median(amplitudes[first:last]))
+    return median(amplitudes[first:last])
 
 
 @kernel()
