@@ -17,6 +17,7 @@ from contracts.errors import SignalError
 from processors.envelope import band_bins, hann_amplitudes, scale_band, square
 from processors.kernel import kernel
 from processors.mean_square import BLOCK, block_sums
+from processors.median import median
 from processors.time_domain import largest
 
 F32 = npt.NDArray[np.float32]
@@ -232,7 +233,7 @@ def line_contrast(amplitudes: F32, mantissas: npt.NDArray[np.int32], exponents: 
     count = 0
     for start in range(_FIRST_LINE_BIN, amplitudes.size, _FLOOR_BLOCK):
         block = amplitudes[start : min(start + _FLOOR_BLOCK, amplitudes.size)]
-        floor = np.float64(np.median(block))
+        floor = median(block)
         if floor > 0.0:
             of_block, _, by_logarithm = block_sums(block, mantissas, exponents)
             # of the levels, the amplitudes over the floor

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from processors.bearings import BearingGeometry
 from processors.kernel import kernel
-from processors.line_search import TOLERANCE, level_over_floor_db, local_floor, may_be_the_shaft
+from processors.line_search import TOLERANCE, highest_peaks, local_floor, may_be_the_shaft, ratio_to_floor
 
 F64 = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
@@ -151,6 +151,7 @@ def search_comb(amplitudes: Real, expected: float, shaft: float, levels: F64) ->
     multiples have level 0.
     """
     n_harmonics = levels.size
+    peaks = highest_peaks(amplitudes)
     floors = np.empty(n_harmonics)
     trial = np.empty(n_harmonics)
     for h in range(n_harmonics):
@@ -166,7 +167,7 @@ def search_comb(amplitudes: Real, expected: float, shaft: float, levels: F64) ->
             position = (h + 1) * base
             level = 0.0
             if not may_be_the_shaft(position, shaft):
-                level = level_over_floor_db(amplitudes, position, floors[h])
+                level = 20.0 * math.log10(ratio_to_floor(peaks, position, floors[h]))
             trial[h] = level
             score += min(level, _LEVEL_CAP_DB)
         if score > best_score:

@@ -12,7 +12,6 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from rocket_fft import r2c
 
 from contracts.errors import SignalError
 from contracts.features import FEATURE_INDEX, FEATURES
@@ -20,8 +19,8 @@ from processors import envelope, health, mean_square, time_domain, velocity
 from processors.band_choice import choose_bands
 from processors.bearings import BearingGeometry, bearing
 from processors.families import FAMILY_NAMES, FamiliesOfChannels, LineFamily, Question, bins_needed
+from processors.feature_kernels import analyse, collect, orders
 from processors.health import HealthOfChannels, SensorHealth
-from processors.kernel import kernel
 from processors.lines import Transforms
 from processors.time_domain import INDEX
 
@@ -33,9 +32,6 @@ C64 = npt.NDArray[np.complex64]
 
 _SHORTEST: Final = 2
 _LOWEST_LINE_HZ: Final = 2.0
-#: An order line is looked for within this share of its frequency, and at least so many bins.
-_ORDER_SHARE: Final = 0.01
-_ORDER_BINS: Final = 1.5
 #: Orders of the shaft lie at least this many bins apart, or they are not told from each other.
 _ORDER_SPACING_BINS: Final = 4.0
 #: A band that holds less than this share of the signal's rms holds the rounding of its numbers, no envelope.
@@ -48,29 +44,7 @@ _CACHED_SAMPLES: Final = 210_000
 _MOTION_COLUMNS: Final = [FEATURE_INDEX[name] for name in velocity.MOTION_FEATURES]
 _ACCELERATION_EDGES_HZ: Final = (10.0, 1000.0, 5000.0, math.inf)
 _BANDS: Final = ("band_low_g", "band_mid_g", "band_high_g")
-#: Which features come from which columns of the moments, and from those of the power spectrum's shape.
-_FROM_MOMENTS: Final = {
-    "rms_g": "rms",
-    "peak_g": "peak",
-    "peak_to_peak_g": "peak_to_peak",
-    "crest_factor": "crest_factor",
-    "kurtosis": "kurtosis",
-    "skewness": "skewness",
-    "shape_factor": "shape_factor",
-    "impulse_factor": "impulse_factor",
-    "clearance_factor": "clearance_factor",
-    "clipped_samples": "clipped",
-    "bias_g": "mean",
-}
-_MOMENT_COLUMNS: Final = np.array([FEATURE_INDEX[name] for name in _FROM_MOMENTS])
-_MOMENTS: Final = np.array([INDEX[column] for column in _FROM_MOMENTS.values()])
 _FAMILY_COLUMNS: Final = [FEATURE_INDEX[f"{name.lower()}_db"] for name in FAMILY_NAMES]
-_POWER_COLUMNS: Final = np.array(
-    [
-        FEATURE_INDEX[name]
-        for name in ("spectral_centroid_hz", "spectral_entropy", "dominant_frequency_hz", "dominant_amplitude_g")
-    ]
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +108,6 @@ class FeatureEngine:
         self._spectrum = np.empty((n_channels, n_bins), np.complex64)
         self._power = np.empty((n_channels, n_bins), np.float32)
         self._power_shape = np.empty((n_channels, len(mean_square.SHAPE_COLUMNS)))
-        self._line = np.empty((n_channels, 2))
         self._power_units = np.array([self._bin_hz, 1.0, self._bin_hz, 1.0])
         self._band_columns, self._edges = _band_edges(self._bin_hz, n_bins)
         self._bands_g = np.empty((n_channels, len(self._edges)))
@@ -165,7 +138,7 @@ class FeatureEngine:
         """
         self._check(samples_g, speed_rpm, bands_hz)
         speed = speed_rpm if speed_rpm is not None and speed_rpm > 0 else None
-        _analyse(
+        analyse(
             samples_g,
             self._centred,
             self._moments,
@@ -177,7 +150,7 @@ class FeatureEngine:
             self._bands_g,
         )
         values = np.empty((self._shape[0], len(FEATURES)))
-        _collect(self._moments, self._power_shape, self._power_units, self._bands_g, self._band_columns, values)
+        collect(self._moments, self._power_shape, self._power_units, self._bands_g, self._band_columns, values)
         motion = self._motion.measure(self._spectrum, self._power, speed)
         if motion is not None:
             values[:, _MOTION_COLUMNS] = motion
@@ -201,17 +174,13 @@ class FeatureEngine:
         shaft_bins = speed_rpm / 60.0 / self._bin_hz
         if shaft_bins < _ORDER_SPACING_BINS:
             return
-        for order in (1, 2, 3):
-            position = order * shaft_bins
-            mean_square.line_rms(self._power, position, max(_ORDER_BINS, _ORDER_SHARE * position), self._line)
-            omega = 2.0 * math.pi * self._bin_hz * self._line[:, 0]
-            values[:, FEATURE_INDEX[f"order_{order}x_mm_s"]] = velocity.MM_S2_PER_G * self._line[:, 1] / omega
+        orders(self._power, self._bin_hz, shaft_bins, values)
 
     def _bearing_features(self, values: F64, speed_rpm: float | None, bands_hz: F64) -> FamiliesOfChannels:
         values[:, FEATURE_INDEX["envelope_low_hz"]] = bands_hz[:, 0]
         values[:, FEATURE_INDEX["envelope_high_hz"]] = bands_hz[:, 1]
         found = FamiliesOfChannels(self._shape[0])
-        if speed_rpm is None:
+        if speed_rpm is None or not any(self._bearings):
             return found
         holds_signal = health.holds_signal(self._moments, self._shape[1])
         for band, geometry, channels in self._alike(bands_hz, holds_signal):
@@ -239,48 +208,6 @@ class FeatureEngine:
             if geometry is not None and holds_signal[c]:
                 alike.setdefault((low_hz, high_hz, geometry), []).append(c)
         return [((low, high), geometry, np.array(rows)) for (low, high, geometry), rows in alike.items()]
-
-
-@kernel()
-def _collect(
-    moments: F64, shape: F64, units: F64, bands_g: F64, band_columns: npt.NDArray[np.int64], values: F64
-) -> None:
-    """Fill the columns of `values` that come from moments, power and bands, the others with NaN."""
-    values[:] = np.nan
-    for c in range(values.shape[0]):
-        for k in range(_MOMENTS.size):
-            values[c, _MOMENT_COLUMNS[k]] = moments[c, _MOMENTS[k]]
-        for k in range(_POWER_COLUMNS.size):
-            values[c, _POWER_COLUMNS[k]] = shape[c, k] * units[k]
-        for k in range(band_columns.size):
-            values[c, band_columns[k]] = bands_g[c, k]
-
-
-@kernel()
-def _analyse(
-    samples: F32,
-    centred: F32,
-    moments: F64,
-    spectrum: C64,
-    power: F32,
-    lowest_bin: int,
-    shape: F64,
-    edges: npt.NDArray[np.int64],
-    bands_g: F64,
-) -> None:
-    """Fill moments, plain FFT, mean square, its shape and its bands; `centred` (rows, n_samples) holds a few at a time.
-
-    So many rows stay in the processor's cache from the samples to the bands.
-    """
-    axes = np.array([1])
-    for start in range(0, samples.shape[0], centred.shape[0]):
-        stop = min(start + centred.shape[0], samples.shape[0])
-        rows = centred[: stop - start]
-        time_domain.moments(samples[start:stop], moments[start:stop], rows)
-        r2c(rows, spectrum[start:stop], axes, True, 1.0, 1)
-        mean_square.hann_mean_square(spectrum[start:stop], samples.shape[1], power[start:stop])
-        mean_square.describe_power(power[start:stop], lowest_bin, shape[start:stop])
-        mean_square.band_rms(power[start:stop], edges, bands_g[start:stop])
 
 
 def _band_edges(bin_hz: float, n_bins: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

@@ -27,7 +27,7 @@ from processors.own_features import FeatureCode
 from processors.regime import STOPPED, regime_of
 from processors.reorder import Samples
 from processors.scoring import AssetScoring
-from processors.zone_tables import grade_asset
+from processors.zone_tables import grade_asset, velocity_boundaries
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,15 @@ class WindowJudge:
         self._geometries = self._chosen.geometries([bearing_at(point, config.drive_train) for point in points])
         self._engines: dict[int, FeatureEngine] = {}
         self._bands = BandChoices() if bands is None else BandChoices.resume(bands)
-        self._machine = Machine(points, channel_ids, sampling_rate_hz, config.rules, config.drive_train)
+        graded_by = velocity_boundaries(config)
+        self._machine = Machine(
+            points,
+            channel_ids,
+            sampling_rate_hz,
+            config.rules,
+            config.drive_train,
+            None if graded_by is None else graded_by.b_c,
+        )
         self._models = models
         self._scoring = self._scorers(scoring)
 

@@ -17,7 +17,7 @@ def kernel(*reordered: str) -> Callable[[_Function], _Function]:
 
     Parameters
     ----------
-    reordered : str
+    *reordered : str
         Freedoms of floating-point arithmetic, as LLVM names them: ``"reassoc"``, ``"contract"``, ``"nsz"``, ``"arcp"``.
 
     Returns

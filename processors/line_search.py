@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.kernel import kernel
+from processors.median import median
 
 F64 = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
@@ -32,27 +33,32 @@ def local_floor(amplitudes: Real, at: int) -> float:
     """Return the median amplitude around bin `at`."""
     first = max(1, at - FLOOR_REACH)
     last = min(amplitudes.size - 1, at + FLOOR_REACH + 1)
-    return np.float64(np.median(amplitudes[first:last]))
+    return median(amplitudes[first:last])
 
 
 @kernel()
-def level_over_floor_db(amplitudes: Real, position: float, floor: float) -> float:
-    """Return the level over `floor` of the line at `position` (bins, one bin of play); 0 where there is no peak."""
-    return 20.0 * math.log10(_ratio_to_floor(amplitudes, position, floor))
-
-
-@kernel()
-def _ratio_to_floor(amplitudes: Real, position: float, floor: float) -> float:
-    """Return the line at `position` (bins, one bin of play) over `floor`; 1 where there is no peak.
+def highest_peaks(amplitudes: Real) -> Real:
+    """Return the highest peak among each bin and its neighbours; 0 where there is none.
 
     The skirt of a strong line next to it is no peak.
     """
-    at = math.floor(position + 0.5)
-    top = 0.0
-    for k in range(at - 1, at + 2):
+    peaks, highest = np.zeros_like(amplitudes), np.zeros_like(amplitudes)
+    zero = amplitudes.dtype.type(0.0)
+    for k in range(1, amplitudes.size - 1):
         v = amplitudes[k]
-        if v > top and v >= amplitudes[k - 1] and v >= amplitudes[k + 1]:
-            top = v
+        peaks[k] = v if (v >= amplitudes[k - 1]) & (v >= amplitudes[k + 1]) else zero
+    for k in range(1, amplitudes.size - 1):
+        highest[k] = max(peaks[k - 1], peaks[k + 1], peaks[k])
+    return highest
+
+
+@kernel()
+def ratio_to_floor(peaks: Real, position: float, floor: float) -> float:
+    """Return the line at `position` (bins, one bin of play) over `floor`; 1 where there is no peak.
+
+    `peaks` are those that ``highest_peaks`` found.
+    """
+    top = peaks[math.floor(position + 0.5)]
     ratio: float = top / floor if top > 0.0 and floor > 0.0 else 1.0
     return ratio
 
@@ -74,13 +80,15 @@ def search_family(amplitudes: Real, expected: float, shaft: float, levels: F64, 
     harmonics must lie within `amplitudes` (n_bins,).
     """
     n_harmonics = levels.size
+    peaks = highest_peaks(amplitudes)
     floors = np.empty(n_harmonics)
     trial = np.empty(n_harmonics)
     multiple = max(1.0, math.floor(expected / shaft + 0.5)) * shaft
     on_shaft = abs(multiple - expected) <= TOLERANCE * expected
     for h in range(n_harmonics):
         floors[h] = local_floor(amplitudes, math.floor((h + 1) * expected + 0.5))
-        shaft_levels[h] = level_over_floor_db(amplitudes, (h + 1) * multiple, floors[h]) if on_shaft else 0.0
+        ratio = ratio_to_floor(peaks, (h + 1) * multiple, floors[h]) if on_shaft else 1.0
+        shaft_levels[h] = 20.0 * math.log10(ratio)
     step = 0.5 / n_harmonics
     steps = math.floor(TOLERANCE * expected / step)
     best = expected
@@ -92,7 +100,7 @@ def search_family(amplitudes: Real, expected: float, shaft: float, levels: F64, 
         product = 1.0
         for h in range(n_harmonics):
             position = (h + 1) * base
-            trial[h] = 1.0 if may_be_the_shaft(position, shaft) else _ratio_to_floor(amplitudes, position, floors[h])
+            trial[h] = 1.0 if may_be_the_shaft(position, shaft) else ratio_to_floor(peaks, position, floors[h])
             product *= trial[h]
         score = _middle(trial)
         if score > best_score or (score == best_score and product > best_product):

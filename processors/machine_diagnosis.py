@@ -3,7 +3,7 @@
 The order is fixed. A channel whose sensor is at fault is diagnosed as that and takes no further part. A bearing fault
 that several channels hear is one fault, placed where its impacts are highest, with the other channels as evidence: the
 impacts of one bearing pass through the whole machine. The rule table for shafts, gears, belts and flow comes last, and
-is silent at a bearing that is at fault, whose lines it would read.
+is silent at a bearing that is at fault, whose lines it would read. What no fault explains is a significant change.
 """
 
 import dataclasses
@@ -22,7 +22,7 @@ from processors.features import FeatureBlock
 from processors.lines import Transforms
 from processors.machine_facts import measure
 from processors.machine_readings import Facts, Place, Readings, Spectra
-from processors.machine_rules import Finding, judge
+from processors.machine_rules import CHANGE, Finding, judge
 from processors.train_facts import measure_train
 
 F32 = npt.NDArray[np.float32]
@@ -33,7 +33,8 @@ _SAME_LINE: Final = 0.03
 _OUTSHONE_DB: Final = 6.0
 #: A place within this share (3 dB) of the loudest keeps a fault that is suspected there; the first of several does.
 _STAYS: Final = 0.7
-_CAVITATION: Final = "cavitation"
+#: What a bearing fault explains, wherever it is.
+_WITHOUT_BEARING_FAULT: Final = ("cavitation", CHANGE)
 _LEVEL: Final = "velocity_rms_mm_s"
 _MOST_ECHOES: Final = 3
 
@@ -69,6 +70,7 @@ class Machine:
     sampling_rate_hz: float
     rules: RuleSettings
     train: DriveTrain
+    boundary_bc_mm_s: float | None = None
 
     def judge(
         self,
@@ -139,7 +141,16 @@ class Machine:
         places = [Place(point.location, point.direction) for point in self.points]
         turning_rpm = speed_rpm if speed_rpm is not None and speed_rpm > 0 else None
         return Readings(
-            samples_g, self.sampling_rate_hz, values, places, turning_rpm, self.train, trusted, healthy, transforms
+            samples_g,
+            self.sampling_rate_hz,
+            values,
+            places,
+            turning_rpm,
+            self.train,
+            trusted,
+            healthy,
+            transforms,
+            self.boundary_bc_mm_s,
         )
 
     def conclude(
@@ -227,7 +238,8 @@ class Machine:
         kept = [
             finding
             for finding in findings
-            if self.points[finding.row].location not in locations and not (bearings and finding.fault == _CAVITATION)
+            if self.points[finding.row].location not in locations
+            and not (bearings and finding.fault in _WITHOUT_BEARING_FAULT)
         ]
         return [self._placed(finding, readings, suspected) for finding in kept]
 

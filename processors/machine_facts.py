@@ -37,6 +37,7 @@ _ACROSS: Final[dict[Direction, Direction]] = {
 _CAVITATION_HZ: Final = 2000.0
 #: The floor above 2 kHz is looked at once the level has risen by this much, dB.
 _RISE_DB: Final = 6.0
+_VELOCITY: Final = FEATURE_INDEX["velocity_rms_mm_s"]
 
 
 def measure(readings: Readings, spectra: Spectra | None = None) -> Facts:
@@ -58,6 +59,7 @@ def measure(readings: Readings, spectra: Spectra | None = None) -> Facts:
     facts = Facts()
     rows = readings.rows()
     _noise_facts(facts, readings, spectra, rows)
+    _change_fact(facts, readings, rows)
     if readings.speed_rpm is None or readings.speed_rpm <= 0:
         return facts
     shaft_hz = readings.speed_rpm / 60.0
@@ -203,6 +205,21 @@ def _noise_facts(facts: Facts, readings: Readings, spectra: Spectra, rows: Seque
         band = lines.power[math.ceil(_CAVITATION_HZ / lines.bin_hz) : -1]
         if band.size >= 16 and float(band.min()) > 0.0:
             facts.add(row, {"high_flatness": math.exp(float(np.log(band).mean())) / float(band.mean())})
+
+
+def _change_fact(facts: Facts, readings: Readings, rows: Sequence[int]) -> None:
+    """Add how far the velocity has moved from the healthy machine's, up or down, as a share of boundary B/C."""
+    if readings.healthy is None or readings.boundary_bc_mm_s is None:
+        return
+    velocities = {
+        row: (float(readings.healthy[row, _VELOCITY]), float(readings.values[row, _VELOCITY])) for row in rows
+    }
+    changes = {row: abs(now - then) for row, (then, now) in velocities.items() if math.isfinite(now - then)}
+    row = max(changes, key=lambda r: changes[r], default=None)
+    if row is not None:
+        then, now = velocities[row]
+        facts.add(row, {"velocity_change": changes[row] / readings.boundary_bc_mm_s})
+        facts.parts["velocity_change"] = f"from {then:.2g} to {now:.2g} mm/s rms"
 
 
 def _high_g(values: F32) -> float:

@@ -84,6 +84,8 @@ class Readings:
         The features of the healthy machine in this regime; NaN where unknown.
     transforms : Transforms, optional
         What the features were made from.
+    boundary_bc_mm_s : float, optional
+        Where zone C of the machine begins, mm/s rms; a machine without it isn't graded.
 
     Raises
     ------
@@ -100,6 +102,7 @@ class Readings:
     trusted: Sequence[bool] = ()
     healthy: F32 | None = None
     transforms: Transforms | None = None
+    boundary_bc_mm_s: float | None = None
 
     def __post_init__(self) -> None:
         n = len(self.places)

@@ -4,9 +4,11 @@ A rule fires when all its conditions hold. Its hints are conditions that make it
 where they don't; a missing fact does neither. A rule whose only missing facts are those that the window is too short
 for isn't decided, and says which length it needs. Each rule says what would confirm it and what it excludes: the more
 special of two rules silences the more general. A rule is evidence and a confidence, never a certainty.
+A change for which the table has no name is reported as that.
 
 ISO 13373-3:2015, annexes; R. B. Randall, "Vibration-based Condition Monitoring" (2011), chapter 2; for rotor bars
 W. T. Thomson, M. Fenger, "Current signature analysis to detect induction motor faults", IEEE Ind. Appl. Mag. 7 (2001).
+ISO 20816-3:2022, criterion II: a change of the velocity by more than a quarter of boundary B/C is significant.
 """
 
 import math
@@ -16,10 +18,13 @@ from typing import Final
 from contracts.records import Evidence
 from processors.machine_facts import WORTH_MM_S
 from processors.machine_readings import Facts
+from processors.zone_tables import SIGNIFICANT_SHARE
 
 _BASE_CONFIDENCE: Final = 0.55
 _HINT: Final = 0.12
 _BOUNDS: Final = (0.3, 0.9)
+#: What is left to say where no fault explains it.
+CHANGE: Final = "significant_change"
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +230,19 @@ RULES: Final = (
         (),
         "the same measurement at another load: the sidebands move with the slip and grow from test to test",
     ),
+    Rule(
+        CHANGE,
+        (
+            _at_least(
+                "velocity_change",
+                math.nextafter(SIGNIFICANT_SHARE, 1.0),
+                "1",
+                "change of the velocity since the baseline, over boundary B/C",
+            ),
+        ),
+        (),
+        "the same operating point and mounting again; what was done at the machine since its baseline was learnt",
+    ),
 )
 #: What the table may find.
 FAULTS: Final = frozenset(rule.fault for rule in RULES)
@@ -253,6 +271,8 @@ def judge(facts: Facts, rules: tuple[Rule, ...] = RULES) -> Judged:
     [('unbalance', 0.67)]
     """
     fired = [rule for rule in rules if all(condition.holds(facts) for condition in rule.needs)]
+    if len(fired) > 1:
+        fired = [rule for rule in fired if rule.fault != CHANGE]
     silenced = {fault for rule in fired for fault in rule.excludes}
     findings = [_finding(rule, facts, rules) for rule in fired if rule.fault not in silenced]
     asked = [_undecided(rule, facts) for rule in rules if rule.fault not in silenced] if facts.needed_s else []

@@ -194,24 +194,21 @@ def _sum(numbers: Real) -> float:
 
 
 @kernel()
-def line_rms(mean_square: Real, position: float, reach: float, out: F64) -> None:
-    """Fill `out` (n_channels, 2) with position (bins) and rms of the strongest line within `reach` of `position`.
+def line_rms(mean_square: Real, position: float, reach: float) -> tuple[float, float]:
+    """Return position (bins) and rms of the strongest line within `reach` of `position` in one spectrum; NaN for none.
 
     A line is the main lobe of the Hann window: the largest bin with two bins on either side.
     """
-    n_bins = mean_square.shape[1]
+    n_bins = mean_square.size
     first = max(1, math.floor(position - reach + 0.5))
     last = min(n_bins - 2, math.floor(position + reach + 0.5))
-    for c in range(mean_square.shape[0]):
-        out[c, :] = np.nan
-        if last < first:
-            continue
-        at = first
-        for k in range(first, last + 1):
-            if mean_square[c, k] > mean_square[c, at]:
-                at = k
-        total = 0.0
-        for k in range(max(0, at - 2), min(n_bins, at + 3)):
-            total += mean_square[c, k]
-        out[c, 0] = at
-        out[c, 1] = math.sqrt(total)
+    if last < first:
+        return math.nan, math.nan
+    at = first
+    for k in range(first, last + 1):
+        if mean_square[k] > mean_square[at]:
+            at = k
+    total = 0.0
+    for k in range(max(0, at - 2), min(n_bins, at + 3)):
+        total += mean_square[k]
+    return float(at), math.sqrt(total)

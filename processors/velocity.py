@@ -220,7 +220,7 @@ def _waves(spectrum: C64, taper: F32, weights: F32, coarse: F32, coarse_bins: C6
 @kernel()
 def _peaks(fine: F32, places: F64, out: F64) -> None:
     edge = math.ceil(_TAPER_SHARE * fine.shape[1])
-    values = np.empty(places.shape[0])
+    values = np.empty(places.shape[1])
     bits = np.empty(2, np.int32)
     ends = bits.view(np.float32)
     for c in range(fine.shape[0]):
@@ -241,11 +241,14 @@ def _find(numbers: F32, wanted: np.float32) -> int:
 @kernel()
 def _extreme_near(wave: F32, at: int, sign: float, places: F64, values: F64) -> float:
     """Return the largest of `sign` times the wave near sample `at`."""
+    near = wave[at - _REACH : at + _REACH + 1]
+    values[:] = 0.0
+    for k in range(near.size):
+        for p in range(values.size):
+            values[p] += places[k, p] * near[k]
     top = 0
     for p in range(values.size):
-        values[p] = 0.0
-        for k in range(places.shape[1]):
-            values[p] += sign * places[p, k] * wave[(at - _REACH + k) % wave.size]
+        values[p] *= sign
         if values[p] > values[top]:
             top = p
     if not 0 < top < values.size - 1:
@@ -257,7 +260,7 @@ def _extreme_near(wave: F32, at: int, sign: float, places: F64, values: F64) -> 
 
 
 def _between_samples() -> F64:
-    """Return the weights (places, samples) that interpolate within one sample of the middle one.
+    """Return the weights (samples, places) that interpolate within one sample of the middle one.
 
     Of all weights these leave the least error in a wave whose power is spread over the band.
     """
@@ -265,7 +268,7 @@ def _between_samples() -> F64:
     places = np.arange(-_PLACES, _PLACES + 1) / _PLACES
     share = 2.0 / _OVERSAMPLING
     alike = np.sinc(share * (nodes[:, np.newaxis] - nodes))
-    weights: F64 = np.linalg.solve(alike, np.sinc(share * (nodes[:, np.newaxis] - places))).T
+    weights: F64 = np.linalg.solve(alike, np.sinc(share * (nodes[:, np.newaxis] - places)))
     return np.ascontiguousarray(weights)
 
 

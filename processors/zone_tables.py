@@ -12,7 +12,7 @@ from contracts.assets import AssetConfiguration, PumpCategory
 from processors.severity import ISO_20816_3, Boundaries, Grade, grade
 
 #: A change by more than this share of boundary B/C is significant, in whichever direction.
-_SIGNIFICANT_SHARE: Final = 0.25
+SIGNIFICANT_SHARE: Final = 0.25
 _ALARM_SHARE: Final = 0.25
 _LIMIT_OVER_BOUNDARY: Final = 1.25
 
@@ -153,18 +153,6 @@ def pump_boundaries(
         return None
     fitting = (row for row in table.rows if row.category == category)
     return next((row.velocity for row in fitting if row.power_kw is None or power_kw <= row.power_kw), None)
-
-
-def is_significant_change(baseline: float, value: float, boundaries: Boundaries) -> bool:
-    """Return whether a magnitude has moved by more than a quarter of boundary B/C since its baseline.
-
-    Examples
-    --------
-    >>> zones = Boundaries(1.4, 2.8, 4.5)
-    >>> is_significant_change(1.0, 1.7, zones), is_significant_change(1.0, 1.71, zones)
-    (False, True)
-    """
-    return abs(value - baseline) > _SIGNIFICANT_SHARE * boundaries.b_c
 
 
 def limits(baseline: float, boundaries: Boundaries) -> tuple[float, float]:

@@ -31,7 +31,7 @@ PLACES = (
 GEARS = (a.Gear(name="pinion", teeth=23), a.Gear(name="wheel", teeth=46, shaft_ratio=0.5))
 
 
-def records(machine: Machine, seconds: float) -> list[r.Measurement]:
+def records(machine: Machine, seconds: float, rules: a.RuleSettings | None = None) -> list[r.Measurement]:
     scenario = Scenario(machines=(machine,), sampling_rate_hz=10_240.0, block_samples=2048)
     points = tuple(
         a.MeasurementPoint(
@@ -50,6 +50,7 @@ def records(machine: Machine, seconds: float) -> list[r.Measurement]:
         machine_group="2",
         support="rigid",
         points=points,
+        rules=rules or a.RuleSettings(),
         drive_train=a.DriveTrain(nominal_speed_rpm=SPEED_RPM, gears=GEARS),
     )
     made: list[r.Measurement] = [activation_of(config, START_NS, "test")]
@@ -126,6 +127,17 @@ def test_a_gear_at_fault_is_found_by_its_sidebands_and_a_sound_one_under_load_is
     worn = GearMesh(teeth=23, mesh_g=0.4, severity=constant(1.0), full_sideband_ratio=0.9)
     assert raised(run(records(machine(gears=(worn,)), 6.0))) == [("DE-H", "gear_mesh")]
     assert raised(run(records(machine(gears=(GearMesh(teeth=23, mesh_g=3.0),)), 6.0))) == []
+
+
+def test_what_no_rule_explains_is_reported_as_a_significant_change_once_the_baseline_is_learnt() -> None:
+    shakes = ShaftFault(residual_mm_s=0.5, severity=Course((6.0, 0.0), (8.0, 1.0)), full_mm_s=2.0)
+    rows = run(records(machine(unbalance=shakes), 16.0, rules=a.RuleSettings(baseline_windows=4)))
+    assert raised(rows) == [("DE-H", "significant_change")]
+    (standing,) = [c for c in rows.conditions if c.rule == "machine_fault"]
+    assert standing.zone is r.Zone.B
+    assert standing.priority is r.Priority.LOW
+    assert "since the baseline" in standing.reason
+    assert raised(run(records(machine(unbalance=shakes), 16.0, rules=a.RuleSettings(baseline_windows=100)))) == []
 
 
 @pytest.mark.parametrize("restart_after", [12, 31])

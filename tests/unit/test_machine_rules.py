@@ -49,6 +49,7 @@ def facts(
     train: DriveTrain | None = None,
     healthy: NDArray[np.float32] | None = None,
     speed_rpm: float = 60 * SHAFT_HZ,
+    boundary_bc_mm_s: float | None = None,
 ) -> Facts:
     samples = np.stack([signal + hum(seed, n=signal.size) for seed, signal in enumerate(channels.values())])
     return measure_all(
@@ -61,6 +62,7 @@ def facts(
             train or DriveTrain(),
             (),
             healthy,
+            boundary_bc_mm_s=boundary_bc_mm_s,
         )
     )
 
@@ -236,6 +238,28 @@ def test_cavitation_is_a_rise_of_the_floor_over_the_healthy_pump() -> None:
     assert found.evidence[0].value == pytest.approx(20 * math.log10(5.0), abs=0.2)
     tone = {H: hum(2, 0.1) + 0.7 * np.sin(2 * np.pi * 3000 * T_S)}
     assert judge(facts(tone, PUMP, healthy)).findings == ()
+
+
+def test_a_change_by_more_than_a_quarter_of_boundary_bc_is_significant() -> None:
+    def changed(then_mm_s: float, now_mm_s: float, boundary_bc_mm_s: float | None = 2.8) -> list[str]:
+        healthy = features((line(3.4, then_mm_s) + hum(0))[np.newaxis])
+        measured = facts({H: line(3.4, now_mm_s)}, healthy=healthy, boundary_bc_mm_s=boundary_bc_mm_s)
+        return [evidence.text for finding in judge(measured).findings for evidence in finding.evidence]
+
+    (text,) = changed(1.0, 1.75)
+    assert text == "change of the velocity since the baseline, over boundary B/C (from 1 to 1.8 mm/s rms) 0.268"
+    assert changed(1.0, 1.65) == []
+    assert changed(2.0, 1.25)
+    assert changed(2.0, 1.35) == []
+    assert changed(1.0, 1.75, None) == []
+    healthy = features(np.full((1, T_S.size), np.nan))
+    assert judge(facts({H: line(3.4, 2.0)}, healthy=healthy, boundary_bc_mm_s=2.8)).findings == ()
+
+
+def test_a_change_that_a_fault_explains_is_that_fault() -> None:
+    healthy = features((line(1, 1.0) + hum(0))[np.newaxis])
+    found = judge(facts({H: line(1, 5.0)}, healthy=healthy, boundary_bc_mm_s=2.8)).findings
+    assert [finding.fault for finding in found] == ["unbalance"]
 
 
 PAIR = DriveTrain(gears=(Gear(name="pinion", teeth=23), Gear(name="wheel", teeth=69, shaft_ratio=1 / 3)))
