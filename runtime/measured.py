@@ -16,7 +16,8 @@ from typing import Final
 from adapters.kafka import KafkaSink, ensure_topics
 from adapters.timescale import AssetRegistry, Database, migrate
 from contracts.assets import AssetConfiguration, Site
-from loadtests.machine import Cores, Usage, pin_process, pinned
+from loadtests.log import keep_everything
+from loadtests.machine import Cores, Usage, open_descriptors, pin_process, pinned
 from runtime.activate import activate
 from runtime.clock import SystemClock
 from runtime.registry import codec_for
@@ -44,6 +45,7 @@ class MeasuredStack:
 
     async def _prepare(self, site: Site, assets: Sequence[AssetConfiguration]) -> None:
         await asyncio.to_thread(ensure_topics, self.urls.kafka, self.settings.partitions)
+        keep_everything(self.urls.kafka)
         await migrate(self.urls.database)
         async with Database(self.urls.database) as database:
             registry = AssetRegistry(database)
@@ -94,6 +96,10 @@ class MeasuredStack:
     def usage(self) -> Usage:
         """Return what the workers have used so far, all together."""
         return Usage.total([Usage.of(worker.pid) for worker in self._workers])
+
+    def descriptors(self) -> int:
+        """Return how many file descriptors the workers have open, all together."""
+        return sum(open_descriptors(worker.pid) for worker in self._workers)
 
     @property
     def ended(self) -> bool:
