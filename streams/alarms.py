@@ -74,6 +74,10 @@ class AlarmWorker:
         """Return the last applied offset of every owned partition."""
         return {partition: owned.alarms.applied_offset for partition, owned in list(self._owned.items())}
 
+    def ownerships(self) -> list[ports.Ownership]:
+        """Return what this worker owns now."""
+        return [owned.ownership for owned in self._owned.values()]
+
     async def keep(self, assigned: Iterable[int]) -> None:
         """Claim what is newly assigned, drop what is no longer, and append a tick to each partition."""
         wanted = set(assigned)

@@ -14,10 +14,11 @@ import structlog
 from contracts import ports, topics
 from contracts import records as r
 from contracts.codec import Codec
-from contracts.errors import StaleOwner
+from contracts.errors import BadRecord, Reason, StaleOwner
 from processors.own_features import FeatureCode
 from processors.pipeline import PartitionPipeline
-from streams.dead_letters import DeadLetters
+from streams.dead_letters import DeadLetters, TooManyDeadLetters
+from streams.lane import no_commit
 from streams.message import LogMessage
 from streams.retry import until_available
 
@@ -103,6 +104,10 @@ class ConditionWorker:
         """Return the last processed offset of every owned partition."""
         return {partition: owned.pipeline.applied_offset for partition, owned in list(self._owned.items())}
 
+    def ownerships(self) -> list[ports.Ownership]:
+        """Return what this worker owns now."""
+        return [owned.ownership for owned in self._owned.values()]
+
     async def claim(self, partition: int) -> int:
         """Take a partition; return the offset to read from. Tries until the database answers."""
         ownership, checkpoint = await until_available(
@@ -134,10 +139,14 @@ class ConditionWorker:
         Unavailable
             A record didn't reach Kafka: the worker has to begin again at its last checkpoint.
         TooManyDeadLetters
-            More records are refused than the limit allows.
+            More records are refused than the limit allows; what was processed before is checkpointed.
         """
-        async with self._turn:
-            await self._process(batch)
+        try:
+            async with self._turn:
+                await self._process(batch)
+        except TooManyDeadLetters:
+            await self.checkpoint(no_commit)
+            raise
         while len(self._rows) >= SINK_LIMIT:
             await self.store_rows()
 
@@ -149,12 +158,23 @@ class ConditionWorker:
                 continue
             refusal = owned.pipeline.feed(self._codec, message.offset, message.key, message.value)
             if refusal is not None:
-                await self._dead_letters.put(message, refusal)
+                await self._refuse(owned, message, refusal)
             if len(owned.pipeline.results):
                 await self._publish(owned.pipeline.take())
             if self._clock.monotonic_s() - stretch_s > _STRETCH_S:
                 await asyncio.sleep(0)
                 stretch_s = self._clock.monotonic_s()
+
+    async def _refuse(self, owned: _Owned, message: LogMessage, refusal: BadRecord) -> None:
+        try:
+            await self._dead_letters.put(message, refusal)
+        except TooManyDeadLetters:
+            # it isn't a dead letter, so whoever goes on has to meet it again
+            if refusal.reason is Reason.INTERNAL:
+                self.drop([message.partition])  # it may have changed the state halfway
+            else:
+                owned.pipeline.applied_offset = message.offset - 1
+            raise
 
     async def _publish(self, results: ports.HistoryRows) -> None:
         for assessment in results.assessments:

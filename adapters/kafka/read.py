@@ -78,6 +78,36 @@ def read_log(
         return _read(consumer, topic, ends, timeout_s)
 
 
+def log_starts(bootstrap: str, topic: str, timeout_s: float = 30.0) -> dict[int, int]:
+    """Return the offset of the oldest record of each partition: 0 until retention has removed any.
+
+    Parameters
+    ----------
+    bootstrap : str
+        ``host:port``, comma-separated.
+    topic : str
+        Which.
+    timeout_s : float
+        Bound of each request.
+
+    Raises
+    ------
+    Unavailable
+        If the topic doesn't exist, or the broker doesn't answer.
+    """
+    consumer = Consumer(client_settings(bootstrap, group_id="faultline-read-log"), logger=LOGGER)
+    try:
+        found = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        places = (TopicPartition(topic, partition) for partition in found.partitions)
+        return {at.partition: consumer.get_watermark_offsets(at, timeout=timeout_s)[0] for at in places}
+    except KafkaException as error:
+        raise Unavailable("Kafka", f"{topic}: {error.args[0]}") from None
+    finally:
+        consumer.close()
+
+
 def _assign(
     consumer: Consumer, topic: str, start: Mapping[int, int], only: Collection[int] | None, timeout_s: float
 ) -> dict[int, int]:

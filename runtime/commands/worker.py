@@ -15,7 +15,7 @@ import uvloop
 from adapters.kafka import KafkaSink
 from adapters.models import ModelFolder
 from adapters.notify.message import webhook_message
-from adapters.timescale import Database, DeliveryQueue, PartitionStore
+from adapters.timescale import CheckpointKeeper, Database, DeliveryQueue, PartitionStore, RefusalAccount
 from contracts.errors import ConfigurationError
 from runtime.clock import SystemClock
 from runtime.feature_code import load_feature_code
@@ -62,6 +62,8 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             app_id="faultline",
             partitions=settings.partitions,
             store=PartitionStore(database),
+            keeper=CheckpointKeeper(database),
+            refusals=RefusalAccount(database),
             queue=DeliveryQueue(database),
             models=ModelFolder(),
             code=code,

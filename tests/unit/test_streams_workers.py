@@ -21,7 +21,7 @@ from streams.conditions import SINK_AGE_S, ConditionWorker
 from streams.dead_letters import DeadLetters, TooManyDeadLetters
 from streams.message import LogMessage
 from streams.outbox import OutboxRelay
-from tests.stream_doubles import Journal, ManualClock, MemoryOutlet, MemoryQueue, MemoryStore
+from tests.stream_doubles import Journal, ManualClock, MemoryAccount, MemoryOutlet, MemoryQueue, MemoryStore
 
 CODEC = Codec(BundledSchemas())
 START_NS = 1_700_000_000_000_000_000
@@ -91,7 +91,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
     monkeypatch.setattr(retry, "_LONGEST_S", 0.0)
     journal, clock = Journal(), ManualClock()
     store, outlet, queue = MemoryStore(journal), MemoryOutlet(journal), MemoryQueue(journal)
-    letters = DeadLetters(outlet, clock, limit_per_minute=5)
+    letters = DeadLetters(outlet, MemoryAccount(clock), clock, limit_per_minute=5)
     relay = OutboxRelay(store, outlet, queue, lambda transition: (transition.transition_id, b"{}"))  # type: ignore[arg-type]
     return Parts(
         journal,
@@ -287,17 +287,59 @@ class TestAlarmWorker:
 
 
 class TestDeadLetters:
+    REFUSAL = BadRecord(Reason.NOT_FINITE, "NaN at sample 3")
+
     def test_more_than_the_limit_in_a_minute_ends_the_worker(self, parts: Parts) -> None:
-        letters = DeadLetters(parts.outlet, parts.clock, limit_per_minute=2)
-        refusal = BadRecord(Reason.NOT_FINITE, "NaN at sample 3")
+        letters = DeadLetters(parts.outlet, MemoryAccount(parts.clock), parts.clock, limit_per_minute=2)
 
         async def story() -> None:
             for offset in range(2):
-                await letters.put(message(offset, b"x"), refusal)
-            with pytest.raises(TooManyDeadLetters, match="at most 2"):
-                await letters.put(message(2, b"x"), refusal)
+                await letters.put(message(offset, b"x"), self.REFUSAL)
+            with pytest.raises(TooManyDeadLetters, match="at most 2; the last: not_finite"):
+                await letters.put(message(2, b"x"), self.REFUSAL)
             parts.clock.at_ns += 61_000_000_000
-            await letters.put(message(3, b"x"), refusal)
+            await letters.put(message(3, b"x"), self.REFUSAL)
 
         run(story())
         assert len(parts.outlet.on(topics.DEAD_LETTERS)) == 3
+
+    @pytest.mark.parametrize("workers", [2, 3])
+    def test_several_workers_together_refuse_no_more_than_the_limit(self, parts: Parts, workers: int) -> None:
+        account = MemoryAccount(parts.clock)
+        fleet = [DeadLetters(parts.outlet, account, parts.clock, limit_per_minute=1_000) for _ in range(workers)]
+
+        async def flood() -> None:
+            standing = set(range(workers))
+            for offset in range(2_000):
+                number = offset % workers
+                if number in standing:
+                    try:
+                        await fleet[number].put(message(offset, b"x"), self.REFUSAL)
+                    except TooManyDeadLetters:
+                        standing.remove(number)
+            assert not standing
+
+        run(flood())
+        assert len(parts.outlet.on(topics.DEAD_LETTERS)) == 1_000
+
+    def test_a_few_refusals_take_no_large_allowance(self, parts: Parts) -> None:
+        account = MemoryAccount(parts.clock)
+        letters = DeadLetters(parts.outlet, account, parts.clock)
+
+        async def story() -> None:
+            for offset in range(3):
+                await letters.put(message(offset, b"x"), self.REFUSAL)
+                parts.clock.at_ns += 61_000_000_000
+
+        run(story())
+        assert [records for _, records in account.taken] == [1, 1, 1]
+
+    def test_what_is_beyond_the_limit_is_met_again_by_the_next_worker(self, parts: Parts) -> None:
+        async def story() -> None:
+            await parts.conditions.claim(0)
+            with pytest.raises(TooManyDeadLetters):
+                await parts.conditions.process([message(offset, b"x") for offset in range(9)])
+
+        run(story())
+        assert len(parts.outlet.on(topics.DEAD_LETTERS)) == 5
+        assert parts.store.checkpoints[topics.MEASUREMENTS, 0].applied_offset == 4
