@@ -199,11 +199,19 @@ def measure_burst(plan: BurstPlan, settings: Settings, say: Say) -> Burst:
 
 
 def _await_stored(stack: MeasuredStack, burst: Burst, deadline_s: float) -> None:
-    while (stored := stack.count_assessments()) < burst.plan.windows and time.monotonic() < deadline_s:
+    while (stored := _count(stack)) < burst.plan.windows and time.monotonic() < deadline_s:
         if stack.ended:
             raise Unavailable("worker", f"{stored} of {burst.plan.windows} windows are stored; {stack.last_words()}")
         time.sleep(_LOOK_S)
     burst.stored = stored
+
+
+def _count(stack: MeasuredStack) -> int:
+    """Return how many windows are stored, 0 where the database is too busy to say."""
+    try:
+        return stack.count_assessments()
+    except Unavailable:
+        return 0
 
 
 def _account(stack: MeasuredStack, codec: Codec, burst: Burst) -> None:
@@ -254,8 +262,9 @@ class _Observer:
     def _run(self) -> None:
         while not self._ended.wait(_LOOK_S) and not self._stack.ended:
             self._burst.rss_mb.append(self._stack.usage().rss_mb)
-            waiting = self._generator.sent - self._stack.count_assessments()
-            self._burst.most_waiting = max(self._burst.most_waiting, waiting)
+            sent, stored = self._generator.sent, _count(self._stack)
+            if stored:
+                self._burst.most_waiting = max(self._burst.most_waiting, sent - stored)
 
 
 class _Operator:

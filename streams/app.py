@@ -5,7 +5,7 @@ Agents never let an exception out of their bodies (Faust would lose the records 
 process, and the next one starts from the checkpoint.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -47,6 +47,7 @@ class StreamParts:
     clock: ports.Clock
     owner: str
     webhook_message: Callable[[r.AlarmTransition], tuple[str, bytes]]
+    missed: Callable[[int, int, int], Sequence[LogMessage]]
     data_dir: str
     ready: Callable[[], None] = lambda: None
 
@@ -84,7 +85,9 @@ def build_app(parts: StreamParts) -> faust.App:
         parts.store, parts.models, parts.code, parts.codec, parts.outlet, dead_letters, parts.clock, parts.owner
     )
     relay = OutboxRelay(parts.store, parts.outlet, parts.queue, parts.webhook_message)
-    alarms = AlarmWorker(parts.store, parts.codec, parts.outlet, dead_letters, relay, parts.clock, parts.owner)
+    alarms = AlarmWorker(
+        parts.store, parts.codec, parts.outlet, dead_letters, relay, parts.clock, parts.owner, parts.missed
+    )
     _feed(app, parts, conditions)
     _add_alarm_agent(app, parts, alarms)
     return app

@@ -32,9 +32,9 @@ SINK_LIMIT: Final = 5_000
 #: A checkpoint at least every so often, at most a twentieth of the time spent on them.
 CHECKPOINT_S: Final = 2.0
 CHECKPOINT_SHARE: Final = 0.05
-#: The event loop is given a turn after so long a stretch of computation: an alarm takes some dozens of turns, and must
-#: not take seconds while a backlog is worked off.
-_STRETCH_S: Final = 0.01
+#: The event loop is given a turn after so long a stretch of computation: an alarm takes some dozens of turns, each as
+#: long as a stretch and a record, and must not take seconds while a backlog is worked off. A turn costs microseconds.
+_STRETCH_S: Final = 0.002
 
 
 @dataclass(slots=True)

@@ -124,7 +124,7 @@ async def make_history(bootstrap: str, database_url: str) -> None:
         letters = DeadLetters(sink, RefusalAccount(database), clock)
         conditions = ConditionWorker(store, ModelFolder(), ENGINE_ALONE, CODEC, sink, letters, clock, "test")
         relay = OutboxRelay(store, sink, DeliveryQueue(database), lambda transition: (transition.alarm_id, b""))
-        alarms = AlarmWorker(store, CODEC, sink, letters, relay, clock, "test")
+        alarms = AlarmWorker(store, CODEC, sink, letters, relay, clock, "test", lambda *_: [])
         await conditions.claim(0)
         measured = messages(bootstrap, MEASUREMENTS)
         for part in measured[:KEPT_AFTER], measured[KEPT_AFTER:]:

@@ -68,7 +68,7 @@ async def make_history(bootstrap: str, database_url: str, load: Load) -> None:
         await conditions.process(measured)
         await conditions.checkpoint(_no_commit)
         relay = OutboxRelay(store, sink, DeliveryQueue(database), lambda transition: (transition.alarm_id, b""))
-        alarms = AlarmWorker(store, CODEC, sink, letters, relay, clock, "test")
+        alarms = AlarmWorker(store, CODEC, sink, letters, relay, clock, "test", lambda *_: [])
         for message in messages(bootstrap, CONDITIONS, config.asset_id):
             await alarms.apply(message)
 

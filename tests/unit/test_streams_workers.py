@@ -71,6 +71,22 @@ def condition(sequence: int, state: r.ConditionState = r.ConditionState.RAISED) 
 
 
 @dataclasses.dataclass
+class MemoryLog:
+    """One partition, and which ranges of it were read again."""
+
+    messages: list[LogMessage] = dataclasses.field(default_factory=list)
+    reads: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+
+    def between(self, _partition: int, first: int, end: int) -> list[LogMessage]:
+        self.reads.append((first, end))
+        return [message for message in self.messages if first <= message.offset < end]
+
+
+def tick(offset: int) -> LogMessage:
+    return message(offset, r.Tick(topic="conditions", partition=0, at_ns=START_NS, epoch=1), key="", topic="conditions")
+
+
+@dataclasses.dataclass
 class Parts:
     journal: Journal
     store: MemoryStore
@@ -79,6 +95,8 @@ class Parts:
     clock: ManualClock
     conditions: ConditionWorker
     alarms: AlarmWorker
+    #: What lies on ``conditions``.
+    log: MemoryLog
     committed: dict[int, int] = dataclasses.field(default_factory=dict)
 
     async def commit(self, offsets: dict[int, int]) -> None:
@@ -92,6 +110,7 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
     journal, clock = Journal(), ManualClock()
     store, outlet, queue = MemoryStore(journal), MemoryOutlet(journal), MemoryQueue(journal)
     letters = DeadLetters(outlet, MemoryAccount(clock), clock, limit_per_minute=5)
+    log = MemoryLog()
     relay = OutboxRelay(store, outlet, queue, lambda transition: (transition.transition_id, b"{}"))  # type: ignore[arg-type]
     return Parts(
         journal,
@@ -100,7 +119,8 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
         queue,
         clock,
         ConditionWorker(store, NoModels(), ENGINE_ALONE, CODEC, outlet, letters, clock, "me"),
-        AlarmWorker(store, CODEC, outlet, letters, relay, clock, "me"),
+        AlarmWorker(store, CODEC, outlet, letters, relay, clock, "me", log.between),
+        log,
     )
 
 
@@ -278,6 +298,67 @@ class TestAlarmWorker:
         run(story())
         assert parts.store.transitions == []
         assert parts.outlet.on(topics.ALARMS) == []
+
+    def test_a_record_that_was_taken_while_another_worker_had_claimed_is_applied_from_the_log(
+        self, parts: Parts
+    ) -> None:
+        async def story() -> None:
+            await parts.alarms.keep([0])
+            await parts.store.claim("conditions", 0, "one that woke up")
+            parts.log.messages = [message(0, condition(1), topic="conditions")]
+            await parts.alarms.apply(parts.log.messages[0])
+            await parts.alarms.apply(tick(1))
+
+        run(story())
+        assert [transition.state for transition in parts.store.transitions] == [r.AlarmState.UNACKNOWLEDGED]
+
+    def test_records_that_are_not_delivered_are_read_from_the_log_in_order(self, parts: Parts) -> None:
+        states = [r.ConditionState.RAISED, r.ConditionState.CLEARED] * 3
+        parts.log.messages = [message(i, condition(i + 1, state), topic="conditions") for i, state in enumerate(states)]
+
+        async def story() -> None:
+            await parts.alarms.apply(parts.log.messages[1])
+            await parts.alarms.apply(parts.log.messages[5])
+            await parts.alarms.apply(parts.log.messages[3])
+
+        run(story())
+        assert [transition.at_ns for transition in parts.store.transitions] == [START_NS + i + 1 for i in range(6)]
+        assert parts.log.reads == [(0, 1), (2, 5)]
+
+    def test_what_retention_has_removed_is_passed(self, parts: Parts) -> None:
+        async def story() -> None:
+            await parts.alarms.apply(message(25_000, condition(1), topic="conditions"))
+
+        run(story())
+        assert len(parts.store.transitions) == 1
+        assert parts.log.reads == [(0, 10_000), (10_000, 20_000), (20_000, 25_000)]
+
+    def test_records_that_change_nothing_are_checkpointed_now_and_then(self, parts: Parts) -> None:
+        async def story() -> None:
+            for offset in range(150):
+                await parts.alarms.apply(tick(offset))
+                await parts.alarms.keep([0])
+
+        run(story())
+        assert parts.journal.calls.count("checkpoint") == 1
+        assert parts.store.checkpoints[topics.CONDITIONS, 0].applied_offset == 99
+
+    def test_a_record_that_was_interrupted_is_begun_again(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        parts.log.messages = [message(0, condition(1), topic="conditions")]
+
+        async def cancelled(*_: object) -> None:
+            raise asyncio.CancelledError
+
+        async def story() -> None:
+            await parts.alarms.keep([0])
+            with monkeypatch.context() as patch:
+                patch.setattr(parts.store, "apply_alarms", cancelled)
+                with pytest.raises(asyncio.CancelledError):
+                    await parts.alarms.apply(parts.log.messages[0])
+            await parts.alarms.apply(tick(1))
+
+        run(story())
+        assert len(parts.store.transitions) == 1
 
     def test_a_record_under_another_assets_key_is_refused(self, parts: Parts) -> None:
         run(parts.alarms.apply(message(0, condition(1), key="P-999", topic="conditions")))
