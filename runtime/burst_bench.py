@@ -191,6 +191,8 @@ def measure_burst(plan: BurstPlan, settings: Settings, say: Say) -> Burst:
         start_ns = time.time_ns()
         with _Operator(stack, codec), _Observer(stack, burst, generator):
             burst.late_s = generator.pace(plan.blocks(start_ns))
+            if stack.ended:
+                raise Unavailable("worker", f"it has ended; {stack.last_words()}")
             sent_s = time.monotonic()
             _await_stored(stack, burst, sent_s + _DRAIN_S)
             burst.drained_s = time.monotonic() - sent_s

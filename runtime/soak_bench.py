@@ -132,6 +132,8 @@ def measure_soak(load: Load, blocks: int, settings: Settings, say: Say) -> Soak:
         began_s, before = time.monotonic(), stack.usage()
         with _Observer(stack, generator, soak, say):
             generator.pace(Plant(load, time.time_ns()).blocks(seconds))
+        if stack.ended:
+            raise Unavailable("worker", f"it has ended; {stack.last_words()}")
         soak.wall_s = time.monotonic() - began_s
         soak.usage = stack.usage().since(before)
         soak.stored = _stored(stack, soak.windows)
