@@ -186,6 +186,7 @@ def measure_burst(plan: BurstPlan, settings: Settings, say: Say) -> Burst:
         loads = (plan.steady, _FAULTY, plan.extra)
         stack.prepare(SITE, [machine for load in loads for machine in load.configurations()])
         stack.start_worker()
+        stack.await_alarm_agent()
         generator = LoadGenerator(stack.urls.kafka, codec, _LINGER_MS)
         say(f"{plan.base} machines for {plan.total_s:g} s, {plan.factor} times as many for {plan.burst_s:g} s of it")
         start_ns = time.time_ns()

@@ -20,6 +20,7 @@ from processors.alarm_partition import AlarmPartition
 from streams.dead_letters import DeadLetters
 from streams.message import LogMessage
 from streams.outbox import OutboxRelay
+from streams.precedence import Precedence
 from streams.retry import until_available
 
 _log = structlog.get_logger(__name__)
@@ -64,6 +65,8 @@ class AlarmWorker:
     missed : callable
         Returns the records of a partition of ``conditions`` from one offset up to another, as far as the log has them;
         may block.
+    precedence : Precedence
+        Taken while a record is applied.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class AlarmWorker:
         clock: ports.Clock,
         owner: str,
         missed: Callable[[int, int, int], Sequence[LogMessage]],
+        precedence: Precedence | None = None,
     ) -> None:
         self._store = store
         self._codec = codec
@@ -85,6 +89,7 @@ class AlarmWorker:
         self._clock = clock
         self._owner = owner
         self._missed = missed
+        self._precedence = precedence or Precedence()
         self._owned: dict[int, _Owned] = {}
         self._claiming = asyncio.Lock()
 
@@ -133,6 +138,10 @@ class AlarmWorker:
 
     async def apply(self, message: LogMessage) -> None:
         """Apply one record, and before it those that weren't delivered; return once its transitions are stored."""
+        with self._precedence.taken():
+            await self._apply_in_order(message)
+
+    async def _apply_in_order(self, message: LogMessage) -> None:
         partition = message.partition
         while True:
             owned = await self._own(partition)

@@ -22,6 +22,7 @@ from streams.feed import Feed, add_lane, end, or_end
 from streams.keeping import KEEP_S, keep_checkpoints
 from streams.message import LogMessage
 from streams.outbox import OutboxRelay
+from streams.precedence import Precedence
 from streams.retry import is_waiting
 from streams.watchdog import LogEnds, Watchdog
 
@@ -81,12 +82,29 @@ def build_app(parts: StreamParts) -> faust.App:
     """Return the Faust app over `parts`; nothing runs until a worker starts it."""
     app = bare_app(parts.app_id, parts.kafka_url, parts.partitions, parts.data_dir)
     dead_letters = DeadLetters(parts.outlet, parts.refusals, parts.clock)
+    precedence = Precedence()
     conditions = ConditionWorker(
-        parts.store, parts.models, parts.code, parts.codec, parts.outlet, dead_letters, parts.clock, parts.owner
+        parts.store,
+        parts.models,
+        parts.code,
+        parts.codec,
+        parts.outlet,
+        dead_letters,
+        parts.clock,
+        parts.owner,
+        precedence,
     )
     relay = OutboxRelay(parts.store, parts.outlet, parts.queue, parts.webhook_message)
     alarms = AlarmWorker(
-        parts.store, parts.codec, parts.outlet, dead_letters, relay, parts.clock, parts.owner, parts.missed
+        parts.store,
+        parts.codec,
+        parts.outlet,
+        dead_letters,
+        relay,
+        parts.clock,
+        parts.owner,
+        parts.missed,
+        precedence,
     )
     _feed(app, parts, conditions)
     _add_alarm_agent(app, parts, alarms)

@@ -20,6 +20,7 @@ from processors.pipeline import PartitionPipeline
 from streams.dead_letters import DeadLetters, TooManyDeadLetters
 from streams.lane import no_commit
 from streams.message import LogMessage
+from streams.precedence import Precedence
 from streams.retry import until_available
 
 _log = structlog.get_logger(__name__)
@@ -32,8 +33,7 @@ SINK_LIMIT: Final = 5_000
 #: A checkpoint at least every so often, at most a twentieth of the time spent on them.
 CHECKPOINT_S: Final = 2.0
 CHECKPOINT_SHARE: Final = 0.05
-#: The event loop is given a turn after so long a stretch of computation: an alarm takes some dozens of turns, each as
-#: long as a stretch and a record, and must not take seconds while a backlog is worked off. A turn costs microseconds.
+#: The event loop is given a turn after so long a stretch of computation. A turn costs microseconds.
 _STRETCH_S: Final = 0.002
 
 
@@ -67,6 +67,8 @@ class ConditionWorker:
         Time of ticks.
     owner : str
         The name of this worker.
+    precedence : Precedence
+        What goes first.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class ConditionWorker:
         dead_letters: DeadLetters,
         clock: ports.Clock,
         owner: str,
+        precedence: Precedence | None = None,
     ) -> None:
         self._store = store
         self._models = models
@@ -88,6 +91,7 @@ class ConditionWorker:
         self._dead_letters = dead_letters
         self._clock = clock
         self._owner = owner
+        self._precedence = precedence or Precedence()
         self._owned: dict[int, _Owned] = {}
         self._rows = ports.HistoryRows()
         self._rows_since_s = 0.0
@@ -162,7 +166,7 @@ class ConditionWorker:
             if len(owned.pipeline.results):
                 await self._publish(owned.pipeline.take())
             if self._clock.monotonic_s() - stretch_s > _STRETCH_S:
-                await asyncio.sleep(0)
+                await self._precedence.give_way()
                 stretch_s = self._clock.monotonic_s()
 
     async def _refuse(self, owned: _Owned, message: LogMessage, refusal: BadRecord) -> None:

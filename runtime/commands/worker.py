@@ -31,6 +31,8 @@ from streams.message import LogMessage
 _log = structlog.get_logger(__name__)
 #: How long a broker may be away before the worker gives up its results and begins again at its checkpoint.
 _DELIVERY_S: Final = 300.0
+#: Faust's consumer and the lane have threads of their own: they must not wait 5 ms for each of their steps.
+_SWITCH_S: Final = 0.001
 
 
 def worker(
@@ -52,6 +54,7 @@ def worker(
 
 def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path | None) -> int:
     keep_freed_memory()
+    sys.setswitchinterval(_SWITCH_S)
     code = load_feature_code(settings)
     load_kernels(lambda line: _log.info("kernels_compiled", progress=line))
     loop = uvloop.new_event_loop()
