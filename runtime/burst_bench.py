@@ -5,23 +5,21 @@ the log, not in memory. Conditions and commands have a topic of their own: they 
 Their time counts from their place on ``conditions`` to that of the transition on ``alarms``, by the stamps on the log.
 """
 
-import asyncio
 import heapq
-import itertools
 import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
-from adapters.kafka import KafkaSink, read_log
+from adapters.kafka import read_log
 from contracts import records as r
 from contracts import topics
 from contracts.codec import Codec
 from contracts.errors import Unavailable
-from contracts.identifiers import stable_id
 from loadtests.log import LoadGenerator, measured_at_ns
 from loadtests.machine import Cores, describe_machine
+from loadtests.operator import Operator
 from loadtests.plant import SITE, Load, Plant
 from loadtests.results import quantile, rounded
 from runtime.backlog import Say, drain_backlog, expected_assessments, fill_backlog
@@ -38,8 +36,6 @@ FACTOR: Final = 10
 _CAPACITY_MACHINES: Final = 100
 _CAPACITY_S: Final = 60.0
 _LINGER_MS: Final = 5
-#: Operators' commands a second.
-_COMMANDS_PER_S: Final = 4.0
 _LOOK_S: Final = 0.5
 _DRAIN_S: Final = 300.0
 
@@ -190,7 +186,7 @@ def measure_burst(plan: BurstPlan, settings: Settings, say: Say) -> Burst:
         generator = LoadGenerator(stack.urls.kafka, codec, _LINGER_MS)
         say(f"{plan.base} machines for {plan.total_s:g} s, {plan.factor} times as many for {plan.burst_s:g} s of it")
         start_ns = time.time_ns()
-        with _Operator(stack, codec), _Observer(stack, burst, generator):
+        with Operator(stack.urls.kafka, codec, stack.settings.partitions), _Observer(stack, burst, generator):
             burst.late_s = generator.pace(plan.blocks(start_ns))
             if stack.ended:
                 raise Unavailable("worker", f"it has ended; {stack.last_words()}")
@@ -268,67 +264,3 @@ class _Observer:
             sent, stored = self._generator.sent, _count(self._stack)
             if stored:
                 self._burst.most_waiting = max(self._burst.most_waiting, sent - stored)
-
-
-class _Operator:
-    """A thread that raises an alarm in each partition and then shelves and unshelves them, several times a second."""
-
-    def __init__(self, stack: MeasuredStack, codec: Codec) -> None:
-        self._kafka_url = stack.urls.kafka
-        self._codec = codec
-        self._alarms = [f"O-{number}" for number in range(stack.settings.partitions)]
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), name="operator", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    async def _run(self) -> None:
-        sink = KafkaSink(self._kafka_url, self._codec, linger_ms=0.0)
-        raised = [_standing(asset_id, time.time_ns()) for asset_id in self._alarms]
-        for condition in raised:
-            await sink.send(topics.CONDITIONS, condition.asset_id, condition)
-        for number in itertools.count():
-            if self._ended.wait(1.0 / _COMMANDS_PER_S):
-                break
-            turn, place = divmod(number, len(raised))
-            command = _command(raised[place], turn, time.time_ns())
-            await sink.send(topics.CONDITIONS, command.asset_id, command)
-        await sink.flush()
-
-
-def _standing(asset_id: str, at_ns: int) -> r.Condition:
-    return r.Condition(
-        condition_id=stable_id("cnd", asset_id, at_ns),
-        asset_id=asset_id,
-        site_id=SITE.site_id,
-        point_id=f"{asset_id}-0",
-        rule="bench",
-        state=r.ConditionState.RAISED,
-        sequence=1,
-        at_ns=at_ns,
-        episode_started_at_ns=at_ns,
-        priority=r.Priority.LOW,
-        latching=False,
-        zone=None,
-        fault=None,
-        confidence=None,
-        reason="raised by the benchmark",
-        evidence=(),
-    )
-
-
-def _command(condition: r.Condition, turn: int, at_ns: int) -> r.Command:
-    started_at_ns = condition.episode_started_at_ns
-    return r.Command(
-        command_id=stable_id("cmd", condition.asset_id, turn, started_at_ns),
-        asset_id=condition.asset_id,
-        alarm_id=stable_id("alm", condition.asset_id, condition.point_id, condition.rule, started_at_ns),
-        action=r.CommandAction.UNSHELVE if turn % 2 else r.CommandAction.SHELVE,
-        actor="bench",
-        at_ns=at_ns,
-    )
