@@ -176,6 +176,27 @@ class PartitionStore(Protocol):
         """Record that all outbox rows of the partition up to `sequence` are on the topic."""
 
 
+class CheckpointKeeper(Protocol):
+    """Keeps checkpoints with their states, so that a log whose beginning has expired can still be recomputed."""
+
+    async def keep(self, ownership: Ownership, log_start: int) -> None:
+        """Keep the stored checkpoint if the last one is old enough; forget those that begin before `log_start`.
+
+        Raises ``Unavailable`` while the database is away, and ``StaleOwner`` once the epoch is no longer the
+        partition's.
+        """
+
+
+class RefusalAccount(Protocol):
+    """How many records all workers together have refused within a minute."""
+
+    async def allow_refusals(self, records: int, limit: int) -> int:
+        """Allow so many refusals, as far as `limit` a minute leaves room; return how many, 0 where there is none.
+
+        Raises ``Unavailable`` while the database is away.
+        """
+
+
 # --- assets -----------------------------------------------------------------------------------------------------------
 
 

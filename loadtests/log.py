@@ -1,7 +1,7 @@
 """The load on a real broker: a backlog written ahead, signal sent when its time has come, and what comes out.
 
-The generator is a device, not part of the product: it sends at once (no linger), and it must cost little beside the
-worker that is measured. Every wait has a deadline.
+The generator is a device, not part of the product: it sends at once unless told otherwise, and it must cost little
+beside the worker that is measured. Every wait has a deadline.
 """
 
 import threading
@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from confluent_kafka import Consumer, KafkaError, Message, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin._resource import ResourceType
 
 from contracts import records as r
 from contracts.codec import Codec
@@ -32,18 +35,22 @@ class LoadGenerator:
         Bootstrap servers.
     codec : Codec
         Encodes blocks.
+    linger_ms : int
+        How long a block may wait for others; many small ones are too many requests each by itself.
     """
 
-    def __init__(self, kafka_url: str, codec: Codec) -> None:
+    def __init__(self, kafka_url: str, codec: Codec, linger_ms: int = 0) -> None:
         self._codec = codec
         self._failed: list[KafkaError] = []
+        #: Blocks sent so far.
+        self.sent = 0
         self._producer = Producer(
             {
                 "bootstrap.servers": kafka_url,
                 "acks": "all",
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
-                "linger.ms": 0,
+                "linger.ms": linger_ms,
                 "queue.buffering.max.kbytes": 65_536,
                 "message.max.bytes": 8 * 1024 * 1024,
             }
@@ -73,8 +80,13 @@ class LoadGenerator:
         self._flush()
         return count
 
-    def pace(self, plant: Plant, duration_s: float) -> float:
+    def pace(self, blocks: Iterable[r.AcquisitionBlock]) -> float:
         """Send each block when its last sample has been measured; return by how much the worst one was late, s.
+
+        Parameters
+        ----------
+        blocks : iterable of AcquisitionBlock
+            In the order of their ends.
 
         Raises
         ------
@@ -82,8 +94,8 @@ class LoadGenerator:
             If the broker doesn't take them.
         """
         late_s = 0.0
-        for block in plant.blocks(duration_s):
-            due_ns = block.start_ns + round(plant.load.block_s * 1e9)
+        for block in blocks:
+            due_ns = measured_at_ns(block)
             wait_s = (due_ns - time.time_ns()) / 1e9
             if wait_s > 0.0:
                 self._producer.poll(0)
@@ -105,6 +117,7 @@ class LoadGenerator:
                 self._producer.poll(_POLL_S)
             else:
                 self._producer.poll(0)
+                self.sent += 1
                 return
 
     def _settle(self, error: KafkaError | None, _message: Message) -> None:
@@ -115,6 +128,20 @@ class LoadGenerator:
         if self._producer.flush(_FLUSH_S) or self._failed:
             detail = self._failed[0] if self._failed else f"not acknowledged in {_FLUSH_S:g} s"
             raise Unavailable("Kafka", f"{MEASUREMENTS}: {detail}")
+
+
+def keep_everything(kafka_url: str) -> None:
+    """Have a broker keep the measurements whatever their size: a load is larger than what a laptop's broker keeps."""
+    unlimited = ConfigEntry("retention.bytes", "-1", incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ResourceType.TOPIC, MEASUREMENTS, incremental_configs=[unlimited])
+    admin = AdminClient({"bootstrap.servers": kafka_url})  # must outlive its answers
+    for change in admin.incremental_alter_configs([resource]).values():
+        change.result(_METADATA_S)
+
+
+def measured_at_ns(block: r.AcquisitionBlock) -> int:
+    """Return when the last sample of a block has been measured, UTC ns."""
+    return block.start_ns + round(block.n_samples / block.sampling_rate_hz * 1e9)
 
 
 @dataclass(frozen=True, slots=True)

@@ -129,6 +129,17 @@ class Usage:
         return Usage(self.cpu_s - earlier.cpu_s, threads_s, self.rss_mb)
 
 
+def open_descriptors(pid: int) -> int:
+    """Return how many file descriptors a process has open.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such process.
+    """
+    return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
+
+
 def _stat(path: Path) -> tuple[str, float]:
     """Return name and CPU time of a process or thread; the name stands in parentheses and may hold blanks."""
     text = path.read_text(encoding="utf-8", errors="replace")

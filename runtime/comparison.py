@@ -3,6 +3,7 @@
 Both stages run from their own log: features, scores and conditions from ``measurements``, alarm transitions from
 ``conditions``. Every column counts but ingestion and delivery times; floats are compared by their bits. Rows that
 follow from records beyond a partition's checkpoint may be stored already or not: they are ``pending``, not missing.
+Where the log's beginning has expired, a kept checkpoint takes its place (`runtime.beginnings`).
 """
 
 from collections import Counter
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from adapters.kafka import read_log
-from adapters.timescale import Database, canonical_rows, canonical_transitions, read_history
+from adapters.timescale import Database, canonical_rows, canonical_transitions, read_history_since
 from adapters.timescale.history import applied_offsets
 from contracts import ports, topics
 from contracts.codec import Codec
@@ -19,11 +20,11 @@ from contracts.errors import BadRecord
 from processors.alarm_partition import AlarmPartition
 from processors.own_features import FeatureCode
 from processors.pipeline import PartitionPipeline
+from runtime.beginnings import Beginnings, find_beginnings
 
 #: How many differences are shown.
 SHOWN: Final = 20
 _PROGRESS_RECORDS: Final = 500
-_BEGINNING: Final = ports.Checkpoint(-1, 0, {})
 
 Key = tuple[str, tuple[Any, ...]]
 Values = tuple[Any, ...]
@@ -44,6 +45,8 @@ class Comparison:
     unexpected: list[str] = field(default_factory=list)
     changed: list[str] = field(default_factory=list)
     pending: int = 0
+    #: Where the log's beginning has expired: from where it was recomputed, a line each.
+    beginnings: list[str] = field(default_factory=list)
 
     @property
     def different(self) -> int:
@@ -59,6 +62,7 @@ class Comparison:
             "unexpected": len(self.unexpected),
             "changed": len(self.changed),
             "pending": self.pending,
+            "beginnings": self.beginnings,
             "tables": dict(self.compared),
             "refused": dict(self.refused),
             "log_records": dict(self.log_records),
@@ -73,6 +77,7 @@ class _Recomputation:
     codec: Codec
     models: ports.ModelStore
     code: FeatureCode
+    beginnings: Beginnings
     applied: Mapping[tuple[str, int], int]
     progress: Callable[[str, int], None]
     comparison: Comparison
@@ -83,27 +88,31 @@ class _Recomputation:
     def measurements(self, kafka_url: str) -> None:
         """Run ``measurements``: features, scores, conditions and what else a pipeline gives."""
         pipelines: dict[int, PartitionPipeline] = {}
-        for record in read_log(kafka_url, topics.MEASUREMENTS):
+        topic = topics.MEASUREMENTS
+        for record in read_log(kafka_url, topic, self.beginnings.offsets(topic)):
             pipeline = pipelines.get(record.partition)
             if pipeline is None:
-                pipeline = pipelines[record.partition] = PartitionPipeline(self.models, _BEGINNING, self.code)
+                first = self.beginnings.checkpoint(topic, record.partition)
+                pipeline = pipelines[record.partition] = PartitionPipeline(self.models, first, self.code)
             refusal = pipeline.feed(self.codec, record.offset, record.key, record.value)
-            self._count(topics.MEASUREMENTS, refusal)
+            self._count(topic, refusal)
             if len(pipeline.results):
-                self._keep(topics.MEASUREMENTS, record.partition, record.offset, canonical_rows(pipeline.take()))
+                self._keep(topic, record.partition, record.offset, canonical_rows(pipeline.take()))
 
     def conditions(self, kafka_url: str) -> None:
         """Run ``conditions``: alarm transitions."""
         partitions: dict[int, AlarmPartition] = {}
-        for record in read_log(kafka_url, topics.CONDITIONS):
+        topic = topics.CONDITIONS
+        for record in read_log(kafka_url, topic, self.beginnings.offsets(topic)):
             alarms = partitions.get(record.partition)
             if alarms is None:
-                alarms = partitions[record.partition] = AlarmPartition(_BEGINNING)
+                first = self.beginnings.checkpoint(topic, record.partition)
+                alarms = partitions[record.partition] = AlarmPartition(first)
             step = alarms.feed(self.codec, record.offset, record.key, record.value)
-            self._count(topics.CONDITIONS, step.refusal)
+            self._count(topic, step.refusal)
             if step.transitions:
                 rows = {"alarm_history": canonical_transitions(step.transitions)}
-                self._keep(topics.CONDITIONS, record.partition, record.offset, rows)
+                self._keep(topic, record.partition, record.offset, rows)
 
     def _keep(self, topic: str, partition: int, offset: int, tables: Mapping[str, Mapping[Any, Values]]) -> None:
         is_open = offset > self.applied.get((topic, partition), -1)
@@ -129,7 +138,7 @@ async def compare_with_log(
     code: FeatureCode,
     progress: Callable[[str, int], None],
 ) -> Comparison:
-    """Recompute the whole log and compare it with the database.
+    """Recompute what the log holds and compare it with the database.
 
     Parameters
     ----------
@@ -150,13 +159,24 @@ async def compare_with_log(
     -------
     comparison : Comparison
         What was compared and what differs.
+
+    Raises
+    ------
+    ConfigurationError
+        The log's beginning has expired, and no kept checkpoint lies on what is left.
     """
-    comparison = Comparison()
-    work = _Recomputation(codec, models, code, await applied_offsets(database), progress, comparison)
+    beginnings = await find_beginnings(database, kafka_url)
+    comparison = Comparison(beginnings=beginnings.lines())
+    work = _Recomputation(codec, models, code, beginnings, await applied_offsets(database), progress, comparison)
     work.measurements(kafka_url)
     work.conditions(kafka_url)
-    tables = (*canonical_rows(ports.HistoryRows()), "alarm_history")
-    async for table, key, values in read_history(database, tables):
+    beginnings.check(kafka_url)
+    tables = dict.fromkeys(canonical_rows(ports.HistoryRows()), beginnings.judged_after(topics.MEASUREMENTS))
+    tables["alarm_history"] = beginnings.judged_after(topics.CONDITIONS)
+    async for table, key, values, judged in read_history_since(database, tables):
+        if not judged:
+            work.rows.pop((table, key), None)
+            continue
         comparison.compared[table] += 1
         expected = work.rows.pop((table, key), None)
         if expected is None:

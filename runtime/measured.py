@@ -7,6 +7,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -16,7 +17,10 @@ from typing import Final
 from adapters.kafka import KafkaSink, ensure_topics
 from adapters.timescale import AssetRegistry, Database, migrate
 from contracts.assets import AssetConfiguration, Site
-from loadtests.machine import Cores, Usage, pin_process, pinned
+from contracts.errors import Unavailable
+from contracts.topics import CONDITIONS
+from loadtests.log import keep_everything
+from loadtests.machine import Cores, Usage, open_descriptors, pin_process, pinned
 from runtime.activate import activate
 from runtime.clock import SystemClock
 from runtime.registry import codec_for
@@ -26,6 +30,7 @@ from runtime.services.processes import ChildProcess, ProcessSpec
 from runtime.settings import PROJECT, Settings, child_environment
 
 _STOP_S: Final = 20.0
+_WAIT_S: Final = 0.2
 
 
 @dataclass(slots=True)
@@ -44,6 +49,7 @@ class MeasuredStack:
 
     async def _prepare(self, site: Site, assets: Sequence[AssetConfiguration]) -> None:
         await asyncio.to_thread(ensure_topics, self.urls.kafka, self.settings.partitions)
+        keep_everything(self.urls.kafka)
         await migrate(self.urls.database)
         async with Database(self.urls.database) as database:
             registry = AssetRegistry(database)
@@ -91,9 +97,34 @@ class MeasuredStack:
             (row,) = await database.rows("SELECT count(*) AS stored FROM assessment")
             return int(row["stored"])
 
+    def await_alarm_agent(self, timeout_s: float = _STOP_S) -> None:
+        """Return once every partition of ``conditions`` has an owner: Faust assigns them after the lane has joined.
+
+        Raises
+        ------
+        Unavailable
+            If they haven't within `timeout_s`.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        while (owned := asyncio.run(self._count_owned())) < self.settings.partitions:
+            if time.monotonic() > deadline_s:
+                raise Unavailable("worker", f"{owned} of {self.settings.partitions} partitions of {CONDITIONS} owned")
+            time.sleep(_WAIT_S)
+
+    async def _count_owned(self) -> int:
+        async with Database(self.urls.database) as database:
+            (row,) = await database.rows(
+                "SELECT count(*) AS owned FROM partition_owner WHERE topic = %(topic)s", topic=CONDITIONS
+            )
+            return int(row["owned"])
+
     def usage(self) -> Usage:
         """Return what the workers have used so far, all together."""
         return Usage.total([Usage.of(worker.pid) for worker in self._workers])
+
+    def descriptors(self) -> int:
+        """Return how many file descriptors the workers have open, all together."""
+        return sum(open_descriptors(worker.pid) for worker in self._workers)
 
     @property
     def ended(self) -> bool:

@@ -18,6 +18,7 @@ from loadtests.log import LoadGenerator, Subscriber, latencies_ms
 from loadtests.machine import Cores, Usage, describe_machine, pinned
 from loadtests.plant import SITE, Load, Plant
 from loadtests.results import quantile, rounded
+from runtime.backlog import check_backlog, drain_backlog, expected_assessments, fill_backlog
 from runtime.kernels import load_kernels
 from runtime.measured import MeasuredStack, measured_stack
 from runtime.memory import keep_freed_memory
@@ -26,15 +27,10 @@ from runtime.settings import Settings
 
 #: Real-time load of the latency phase, frames (one channel of one block) a second.
 LATENCY_FRAMES_PER_S: Final = 300.0
-#: A backlog beyond this is refused: it would fill the disk and the page cache.
-MAX_BACKLOG_BYTES: Final = 8 * 2**30
-#: The worker gets this long for the backlog, s.
-_THROUGHPUT_LIMIT_S: Final = 240.0
 #: Last results are waited for this long after the last block, s.
 _SETTLE_S: Final = 2.0
 _IN_PROCESS_S: Final = 30.0
 _IN_PROCESS_ASSETS: Final = 4
-_WAIT_S: Final = 0.1
 
 Say = Callable[[str], None]
 
@@ -63,18 +59,14 @@ class Plan:
     latency_s: float
 
     def __post_init__(self) -> None:
-        size = self.backlog.assets * self.backlog_s / self.backlog.block_s * self.backlog.block_bytes
-        if size > MAX_BACKLOG_BYTES:
-            raise ConfigurationError(f"a backlog of {size / 2**30:.1f} GiB, at most {MAX_BACKLOG_BYTES >> 30} GiB")
+        check_backlog(self.backlog, self.backlog_s)
         if self.expected_assessments < 2 * self.backlog.assets:
             raise ConfigurationError(f"{self.backlog_s} s of signal, at least two windows are needed")
 
     @property
     def expected_assessments(self) -> int:
         """Windows in the backlog."""
-        load = self.backlog
-        n_samples = int(self.backlog_s / load.block_s + 1e-9) * load.block_samples
-        return load.assets * ((n_samples - load.window_samples) // load.hop_samples + 1)
+        return expected_assessments(self.backlog, self.backlog_s)
 
     @property
     def real_time(self) -> Load:
@@ -186,34 +178,17 @@ def measure(plan: Plan, settings: Settings, say: Say) -> Measurement:
 
 
 def _fill(plan: Plan, stack: MeasuredStack, say: Say) -> None:
-    generator = LoadGenerator(stack.urls.kafka, codec_for(stack.settings))
     plant = Plant(plan.backlog, time.time_ns() - int(plan.backlog_s * 1e9))
-    count = generator.fill(plant.blocks(plan.backlog_s), lambda count: say(f"backlog: {count} blocks"))
-    say(f"backlog: {count} blocks, {count * plan.backlog.block_bytes / 2**20:.0f} MiB")
+    fill_backlog(stack, plant, plan.backlog_s, say)
 
 
 def _throughput(plan: Plan, stack: MeasuredStack, measurement: Measurement, say: Say) -> None:
-    marks: list[tuple[int, int, Usage]] = []
     expected = plan.expected_assessments
-
-    def mark(count: int) -> None:
-        if count in {1, expected}:
-            marks.append((count, time.monotonic_ns(), stack.usage()))
-
-    with Subscriber(stack.urls.kafka, mark) as subscriber:
-        stack.start_worker()
-        deadline_s = time.monotonic() + _THROUGHPUT_LIMIT_S
-        while len(marks) < 2:
-            if stack.ended or time.monotonic() > deadline_s:
-                topics = [arrival.topic for arrival in subscriber.arrived()]
-                counts = f"{topics.count(ASSESSMENTS)} of {expected} assessments and {topics.count(ALARMS)} alarms"
-                raise Unavailable("worker", f"{counts} have arrived; {stack.last_words()}")
-            time.sleep(_WAIT_S)
-    (_, began_ns, before), (_, ended_ns, after) = marks
+    drained = drain_backlog(stack, expected)
     measurement.assessments = expected
     measurement.samples = (expected - 1) * plan.backlog.hop_samples * plan.backlog.channels
-    measurement.wall_s = (ended_ns - began_ns) / 1e9
-    measurement.usage = after.since(before)
+    measurement.wall_s = drained.wall_s
+    measurement.usage = drained.usage
     say(f"throughput: {measurement.samples / measurement.wall_s / 1e6:.1f} Msamples/s")
 
 
@@ -224,7 +199,7 @@ def _latency(plan: Plan, stack: MeasuredStack, measurement: Measurement, say: Sa
     plant = Plant(load, time.time_ns() + int(_SETTLE_S * 1e9))
     with Subscriber(stack.urls.kafka) as subscriber:
         before = stack.usage()
-        measurement.late_s = generator.pace(plant, plan.latency_s)
+        measurement.late_s = generator.pace(plant.blocks(plan.latency_s))
         measurement.real_time_usage = stack.usage().since(before)
         time.sleep(_SETTLE_S)
         if stack.ended:

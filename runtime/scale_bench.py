@@ -18,8 +18,8 @@ from loadtests.log import LoadGenerator, Subscriber
 from loadtests.machine import Cores, Usage, describe_machine
 from loadtests.plant import SITE, Load, Plant
 from loadtests.results import rounded
+from runtime.backlog import check_backlog
 from runtime.measured import MeasuredStack, measured_stack
-from runtime.pipeline_bench import MAX_BACKLOG_BYTES
 from runtime.registry import codec_for
 from runtime.settings import Settings
 
@@ -111,9 +111,7 @@ def measure_scaling(load: Load, seconds: float, settings: Settings, say: Say) ->
     n_samples = round(seconds * load.sampling_rate_hz)
     if n_samples % load.window_samples or n_samples % load.block_samples:
         raise ConfigurationError(f"{seconds:g} s of signal, a whole number of windows and blocks is needed")
-    size = 2 * load.assets * seconds / load.block_s * load.block_bytes
-    if size > MAX_BACKLOG_BYTES:
-        raise ConfigurationError(f"backlogs of {size / 2**30:.1f} GiB, at most {MAX_BACKLOG_BYTES >> 30} GiB")
+    check_backlog(load, len(WORKERS) * seconds)
     windows = load.assets * n_samples // load.window_samples
     scaling = Scaling(len(WORKERS) * windows)
     usable = frozenset(os.sched_getaffinity(0))

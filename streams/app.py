@@ -5,7 +5,7 @@ Agents never let an exception out of their bodies (Faust would lose the records 
 process, and the next one starts from the checkpoint.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,8 +19,10 @@ from streams.alarms import AlarmWorker
 from streams.conditions import ConditionWorker
 from streams.dead_letters import DeadLetters
 from streams.feed import Feed, add_lane, end, or_end
+from streams.keeping import KEEP_S, keep_checkpoints
 from streams.message import LogMessage
 from streams.outbox import OutboxRelay
+from streams.precedence import Precedence
 from streams.retry import is_waiting
 from streams.watchdog import LogEnds, Watchdog
 
@@ -36,6 +38,8 @@ class StreamParts:
     app_id: str
     partitions: int
     store: ports.PartitionStore
+    keeper: ports.CheckpointKeeper
+    refusals: ports.RefusalAccount
     queue: ports.DeliveryQueue
     models: ports.ModelStore
     code: FeatureCode
@@ -44,6 +48,7 @@ class StreamParts:
     clock: ports.Clock
     owner: str
     webhook_message: Callable[[r.AlarmTransition], tuple[str, bytes]]
+    missed: Callable[[int, int, int], Sequence[LogMessage]]
     data_dir: str
     ready: Callable[[], None] = lambda: None
 
@@ -76,19 +81,43 @@ def bare_app(app_id: str, kafka_url: str, partitions: int, data_dir: str) -> fau
 def build_app(parts: StreamParts) -> faust.App:
     """Return the Faust app over `parts`; nothing runs until a worker starts it."""
     app = bare_app(parts.app_id, parts.kafka_url, parts.partitions, parts.data_dir)
-    dead_letters = DeadLetters(parts.outlet, parts.clock)
+    dead_letters = DeadLetters(parts.outlet, parts.refusals, parts.clock)
+    precedence = Precedence()
     conditions = ConditionWorker(
-        parts.store, parts.models, parts.code, parts.codec, parts.outlet, dead_letters, parts.clock, parts.owner
+        parts.store,
+        parts.models,
+        parts.code,
+        parts.codec,
+        parts.outlet,
+        dead_letters,
+        parts.clock,
+        parts.owner,
+        precedence,
     )
     relay = OutboxRelay(parts.store, parts.outlet, parts.queue, parts.webhook_message)
-    alarms = AlarmWorker(parts.store, parts.codec, parts.outlet, dead_letters, relay, parts.clock, parts.owner)
+    alarms = AlarmWorker(
+        parts.store,
+        parts.codec,
+        parts.outlet,
+        dead_letters,
+        relay,
+        parts.clock,
+        parts.owner,
+        parts.missed,
+        precedence,
+    )
     _feed(app, parts, conditions)
     _add_alarm_agent(app, parts, alarms)
     return app
 
 
 def _feed(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> None:
-    """Feed the condition agent by the lane; keep ticks and results going."""
+    """Feed the condition agent by the lane; keep ticks, results and kept checkpoints going."""
+    ends = LogEnds(parts.kafka_url, topics.MEASUREMENTS)
+
+    async def keep() -> None:
+        await keep_checkpoints(parts.keeper, ends.start_of, worker.ownerships())
+
     add_lane(
         app,
         Feed(
@@ -97,8 +126,8 @@ def _feed(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> None:
             topic=topics.MEASUREMENTS,
             group=f"{parts.app_id}-lane",
             worker=worker,
-            watch=lambda: _watch(parts, topics.MEASUREMENTS, worker.applied),
-            steps=((worker.tick, _TICK_S), (worker.store_due_rows, _SINK_POLL_S)),
+            watch=lambda: _watch(parts, ends, worker.applied),
+            steps=((worker.tick, _TICK_S), (worker.store_due_rows, _SINK_POLL_S), (keep, KEEP_S)),
             ready=parts.ready,
         ),
     )
@@ -106,6 +135,7 @@ def _feed(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> None:
 
 def _add_alarm_agent(app: faust.App, parts: StreamParts, worker: AlarmWorker) -> None:
     """Add the agent of the low-rate topic ``conditions``."""
+    ends = LogEnds(parts.kafka_url, topics.CONDITIONS)
     topic = app.topic(topics.CONDITIONS, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
 
     @app.agent(topic, name="alarms")
@@ -118,7 +148,7 @@ def _add_alarm_agent(app: faust.App, parts: StreamParts, worker: AlarmWorker) ->
         """Notices when Faust's consumer is left without an assignment, or stands still."""
 
         async def on_start(self) -> None:
-            self.watchdog = _watch(parts, topics.CONDITIONS, worker.applied)
+            self.watchdog = _watch(parts, ends, worker.applied)
 
         async def on_stop(self) -> None:
             self.watchdog.end()
@@ -128,11 +158,14 @@ def _add_alarm_agent(app: faust.App, parts: StreamParts, worker: AlarmWorker) ->
         assigned = {tp.partition for tp in app.consumer.assignment() if tp.topic == topics.CONDITIONS}
         await or_end(worker.keep(assigned))
 
+    @app.timer(KEEP_S, name="kept-checkpoints")  # type: ignore[untyped-decorator]  # as above
+    async def keep_for_recomputation() -> None:
+        await or_end(keep_checkpoints(parts.keeper, ends.start_of, worker.ownerships()))
 
-def _watch(parts: StreamParts, topic: str, applied: Callable[[], dict[int, int]]) -> Watchdog:
+
+def _watch(parts: StreamParts, ends: LogEnds, applied: Callable[[], dict[int, int]]) -> Watchdog:
     """Start a watchdog over a topic; a stall ends the process."""
-    ends = LogEnds(parts.kafka_url, topic)
-    dog = Watchdog(topic, parts.partitions, applied, ends.end_of, is_waiting, parts.clock)
+    dog = Watchdog(ends.topic, parts.partitions, applied, ends.end_of, is_waiting, parts.clock)
     dog.guard(lambda _partitions: end())
     return dog
 

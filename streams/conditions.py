@@ -14,11 +14,13 @@ import structlog
 from contracts import ports, topics
 from contracts import records as r
 from contracts.codec import Codec
-from contracts.errors import StaleOwner
+from contracts.errors import BadRecord, Reason, StaleOwner
 from processors.own_features import FeatureCode
 from processors.pipeline import PartitionPipeline
-from streams.dead_letters import DeadLetters
+from streams.dead_letters import DeadLetters, TooManyDeadLetters
+from streams.lane import no_commit
 from streams.message import LogMessage
+from streams.precedence import Precedence
 from streams.retry import until_available
 
 _log = structlog.get_logger(__name__)
@@ -31,9 +33,8 @@ SINK_LIMIT: Final = 5_000
 #: A checkpoint at least every so often, at most a twentieth of the time spent on them.
 CHECKPOINT_S: Final = 2.0
 CHECKPOINT_SHARE: Final = 0.05
-#: The event loop is given a turn after so long a stretch of computation: an alarm takes some dozens of turns, and must
-#: not take seconds while a backlog is worked off.
-_STRETCH_S: Final = 0.01
+#: The event loop is given a turn after so long a stretch of computation. A turn costs microseconds.
+_STRETCH_S: Final = 0.002
 
 
 @dataclass(slots=True)
@@ -66,6 +67,8 @@ class ConditionWorker:
         Time of ticks.
     owner : str
         The name of this worker.
+    precedence : Precedence
+        What goes first.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class ConditionWorker:
         dead_letters: DeadLetters,
         clock: ports.Clock,
         owner: str,
+        precedence: Precedence | None = None,
     ) -> None:
         self._store = store
         self._models = models
@@ -87,6 +91,7 @@ class ConditionWorker:
         self._dead_letters = dead_letters
         self._clock = clock
         self._owner = owner
+        self._precedence = precedence or Precedence()
         self._owned: dict[int, _Owned] = {}
         self._rows = ports.HistoryRows()
         self._rows_since_s = 0.0
@@ -102,6 +107,10 @@ class ConditionWorker:
     def applied(self) -> dict[int, int]:
         """Return the last processed offset of every owned partition."""
         return {partition: owned.pipeline.applied_offset for partition, owned in list(self._owned.items())}
+
+    def ownerships(self) -> list[ports.Ownership]:
+        """Return what this worker owns now."""
+        return [owned.ownership for owned in self._owned.values()]
 
     async def claim(self, partition: int) -> int:
         """Take a partition; return the offset to read from. Tries until the database answers."""
@@ -138,10 +147,14 @@ class ConditionWorker:
         Unavailable
             A record didn't reach Kafka: the worker has to begin again at its last checkpoint.
         TooManyDeadLetters
-            More records are refused than the limit allows.
+            More records are refused than the limit allows; what was processed before is checkpointed.
         """
-        async with self._turn:
-            await self._process(batch)
+        try:
+            async with self._turn:
+                await self._process(batch)
+        except TooManyDeadLetters:
+            await self.checkpoint(no_commit)
+            raise
         while len(self._rows) >= SINK_LIMIT:
             await self.store_rows()
 
@@ -153,12 +166,23 @@ class ConditionWorker:
                 continue
             refusal = owned.pipeline.feed(self._codec, message.offset, message.key, message.value)
             if refusal is not None:
-                await self._dead_letters.put(message, refusal)
+                await self._refuse(owned, message, refusal)
             if len(owned.pipeline.results):
                 await self._publish(owned.pipeline.take())
             if self._clock.monotonic_s() - stretch_s > _STRETCH_S:
-                await asyncio.sleep(0)
+                await self._precedence.give_way()
                 stretch_s = self._clock.monotonic_s()
+
+    async def _refuse(self, owned: _Owned, message: LogMessage, refusal: BadRecord) -> None:
+        try:
+            await self._dead_letters.put(message, refusal)
+        except TooManyDeadLetters:
+            # it isn't a dead letter, so whoever goes on has to meet it again
+            if refusal.reason is Reason.INTERNAL:
+                self.drop([message.partition])  # it may have changed the state halfway
+            else:
+                owned.pipeline.applied_offset = message.offset - 1
+            raise
 
     async def _publish(self, results: ports.HistoryRows) -> None:
         for assessment in results.assessments:

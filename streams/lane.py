@@ -283,7 +283,7 @@ class Lane:
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not self._stopping:
-            self._await(self._worker.checkpoint(_no_commit))
+            self._await(self._worker.checkpoint(no_commit))
         self._worker.drop([partition.partition for partition in partitions])
         consumer.incremental_unassign(partitions)
 
@@ -297,7 +297,7 @@ class Lane:
         return asyncio.run_coroutine_threadsafe(step, self._loop).result()
 
 
-async def _no_commit(_offsets: dict[int, int]) -> None:
+async def no_commit(_offsets: dict[int, int]) -> None:
     """Leave Kafka's offsets: the next owner reads them from the checkpoint."""
 
 

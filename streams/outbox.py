@@ -55,7 +55,12 @@ class OutboxRelay:
             A record didn't reach Kafka; it stays unsent.
         """
         async with self._relaying:
-            while rows := await until_available(lambda: self._store.unsent(ownership, _BATCH)):
+            more = True
+            while more:
+                rows = await until_available(lambda: self._store.unsent(ownership, _BATCH))
+                more = len(rows) == _BATCH  # whoever stores another one relays it
+                if not rows:
+                    break
                 for row in rows:
                     await self._outlet.send(
                         topics.ALARMS,

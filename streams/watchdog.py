@@ -8,6 +8,7 @@ import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import structlog
@@ -25,7 +26,7 @@ _ANSWER_S: Final = 2.0
 
 
 class LogEnds:
-    """Where a topic ends now, asked by a client of its own: the others may hang.
+    """Where a topic begins and ends now, asked by a client of its own: the others may hang.
 
     Parameters
     ----------
@@ -36,20 +37,32 @@ class LogEnds:
     """
 
     def __init__(self, kafka_url: str, topic: str) -> None:
-        self._topic = topic
-        self._consumer = Consumer(
-            {"bootstrap.servers": kafka_url, "group.id": "faultline-watchdog", "enable.auto.commit": False},
+        self.topic = topic
+        self._kafka_url = kafka_url
+
+    @cached_property
+    def _consumer(self) -> Consumer:
+        """The client, made when first asked: a described app starts nothing."""
+        return Consumer(
+            {"bootstrap.servers": self._kafka_url, "group.id": "faultline-watchdog", "enable.auto.commit": False},
             logger=logging.getLogger("kafka.librdkafka"),
         )
 
     def end_of(self, partition: int) -> int | None:
         """Return the offset after a partition's newest record; ``None`` while the broker doesn't answer."""
+        bounds = self._bounds(partition)
+        return bounds and bounds[1]
+
+    def start_of(self, partition: int) -> int | None:
+        """Return the offset of a partition's oldest record; ``None`` while the broker doesn't answer."""
+        bounds = self._bounds(partition)
+        return bounds and bounds[0]
+
+    def _bounds(self, partition: int) -> tuple[int, int] | None:
         try:
-            at = TopicPartition(self._topic, partition)
-            _low, high = self._consumer.get_watermark_offsets(at, timeout=_ANSWER_S)
+            return self._consumer.get_watermark_offsets(TopicPartition(self.topic, partition), timeout=_ANSWER_S)
         except KafkaException:
             return None
-        return high
 
 
 @dataclass(slots=True)

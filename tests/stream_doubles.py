@@ -64,6 +64,20 @@ class MemoryOutlet:
 
 
 @dataclasses.dataclass
+class MemoryAccount:
+    """An account of refusals within a minute of the clock, and what was asked for."""
+
+    clock: ManualClock
+    taken: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+
+    async def allow_refusals(self, records: int, limit: int) -> int:
+        recent = sum(n for at_ns, n in self.taken if self.clock.at_ns - at_ns < 60_000_000_000)
+        allowed = max(0, min(records, limit - recent))
+        self.taken.append((self.clock.at_ns, allowed))
+        return allowed
+
+
+@dataclasses.dataclass
 class MemoryStore:
     """A partition store with epochs, checkpoints, states, rows and an outbox."""
 

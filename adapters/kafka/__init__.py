@@ -5,7 +5,7 @@ order (one key, idempotent producer, the Java client's partitioner), and no call
 """
 
 from adapters.kafka.producer import KafkaWriter
-from adapters.kafka.read import LogRecord, read_log
+from adapters.kafka.read import LogRecord, log_starts, read_log, read_range
 from adapters.kafka.topics import ensure_topics, wait_for_broker
 from adapters.kafka.write import KafkaCommandLog, KafkaReturn, KafkaSink
 
@@ -16,6 +16,8 @@ __all__ = [
     "KafkaWriter",
     "LogRecord",
     "ensure_topics",
+    "log_starts",
     "read_log",
+    "read_range",
     "wait_for_broker",
 ]

@@ -1,7 +1,9 @@
 """A topic read from its beginning to its end as of now: the log as input of recomputation and inspection."""
 
+import contextlib
+import itertools
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -34,7 +36,7 @@ def read_log(
     *,
     partitions: Collection[int] | None = None,
     timeout_s: float = 30.0,
-) -> Iterator[LogRecord]:
+) -> Generator[LogRecord, None, None]:
     """Return what lies on a topic now, each partition in order.
 
     Parameters
@@ -78,6 +80,48 @@ def read_log(
         return _read(consumer, topic, ends, timeout_s)
 
 
+def read_range(bootstrap: str, topic: str, partition: int, first: int, end: int) -> list[LogRecord]:
+    """Return the records of a partition from the offset `first` up to `end`, as far as the log has them.
+
+    Raises
+    ------
+    Unavailable
+        If the topic doesn't exist, or the broker doesn't answer.
+    """
+    with contextlib.closing(read_log(bootstrap, topic, {partition: first}, partitions=[partition])) as log:
+        return list(itertools.takewhile(lambda record: record.offset < end, log))
+
+
+def log_starts(bootstrap: str, topic: str, timeout_s: float = 30.0) -> dict[int, int]:
+    """Return the offset of the oldest record of each partition: 0 until retention has removed any.
+
+    Parameters
+    ----------
+    bootstrap : str
+        ``host:port``, comma-separated.
+    topic : str
+        Which.
+    timeout_s : float
+        Bound of each request.
+
+    Raises
+    ------
+    Unavailable
+        If the topic doesn't exist, or the broker doesn't answer.
+    """
+    consumer = Consumer(client_settings(bootstrap, group_id="faultline-read-log"), logger=LOGGER)
+    try:
+        found = consumer.list_topics(topic, timeout=timeout_s).topics[topic]
+        if found.error is not None:
+            raise KafkaException(found.error)
+        places = (TopicPartition(topic, partition) for partition in found.partitions)
+        return {at.partition: consumer.get_watermark_offsets(at, timeout=timeout_s)[0] for at in places}
+    except KafkaException as error:
+        raise Unavailable("Kafka", f"{topic}: {error.args[0]}") from None
+    finally:
+        consumer.close()
+
+
 def _assign(
     consumer: Consumer, topic: str, start: Mapping[int, int], only: Collection[int] | None, timeout_s: float
 ) -> dict[int, int]:
@@ -98,7 +142,7 @@ def _assign(
     return ends
 
 
-def _read(consumer: Consumer, topic: str, ends: dict[int, int], timeout_s: float) -> Iterator[LogRecord]:
+def _read(consumer: Consumer, topic: str, ends: dict[int, int], timeout_s: float) -> Generator[LogRecord, None, None]:
     silent_s = 0.0
     try:
         while ends:

@@ -1,7 +1,8 @@
-"""Which refused records have been put back on their topic.
+"""How many records may be refused, and which refused ones have been put back on their topic.
 
-Invariant: a mark is committed only after its caller's block has ended well, and two callers never hold the same one, so
-a record is put back once; only a crash between the log's acknowledgement and the commit lets it be put back again.
+Invariants: within any minute of the database's clock no more are allowed than the limit, whoever asks; a mark is
+committed only after its caller's block has ended well, and two callers never hold the same one, so a record is put back
+once; only a crash between the log's acknowledgement and the commit lets it be put back again.
 """
 
 import datetime as dt
@@ -18,6 +19,35 @@ _MARK: Final = """
     INSERT INTO dead_letter_replay (topic, partition, log_offset, replayed_by) VALUES (%s, %s, %s, %s)
     ON CONFLICT DO NOTHING
 """
+#: Requests wait for each other, so that two can't take the same room.
+_ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtext('refusal_allowance'), 0)"
+#: Nor do rows count that a clock set back has left in the future.
+_FORGET: Final = """
+    DELETE FROM refusal_allowance
+    WHERE taken_at <= clock_timestamp() - interval '1 minute' OR taken_at > clock_timestamp()
+"""
+_ALLOW: Final = """
+    INSERT INTO refusal_allowance (taken_at, records)
+    SELECT clock_timestamp(), room FROM (
+        SELECT least(%s, %s - coalesce(sum(records), 0)) AS room FROM refusal_allowance
+    ) AS account WHERE room > 0
+    RETURNING records
+"""
+
+
+class RefusalAccount:
+    """`contracts.ports.RefusalAccount` in the database."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def allow_refusals(self, records: int, limit: int) -> int:
+        """Allow so many refusals, as far as `limit` a minute leaves room; return how many, 0 where there is none."""
+        async with self._database.transaction() as connection:
+            await connection.execute(_ONE_AT_A_TIME)
+            await connection.execute(_FORGET)
+            row = await (await connection.execute(_ALLOW, (records, limit))).fetchone()
+        return int(row[0]) if row else 0
 
 
 class DeadLetterMarks:

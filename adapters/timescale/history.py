@@ -3,7 +3,8 @@
 Why: the yardstick for every fault is that the history equals a recomputation of the same log.
 """
 
-from collections.abc import AsyncIterator, Collection
+import datetime as dt
+from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Final
 
 from psycopg import sql
@@ -13,6 +14,7 @@ from adapters.timescale.rows import TABLES, Row, Table, canonicaliser
 
 _BATCH: Final = 2000
 _LONGEST_S: Final = 3600.0
+_NEVER: Final = dt.datetime.min.replace(tzinfo=dt.UTC)
 
 
 async def read_history(
@@ -46,23 +48,61 @@ async def read_history(
     Unavailable
         If the database doesn't answer.
     """
+    never = dict.fromkeys(tables, _NEVER)
+    async for table, key, values, _ in read_history_since(database, never, asset_ids, span_ns):
+        yield table, key, values
+
+
+async def read_history_since(
+    database: Database,
+    tables: Mapping[str, dt.datetime],
+    asset_ids: Collection[str] | None = None,
+    span_ns: tuple[int, int] | None = None,
+) -> AsyncIterator[tuple[str, Row, Row, bool]]:
+    """Yield what `read_history` does, each row with whether it was stored after a time by the database's clock.
+
+    Parameters
+    ----------
+    database : Database
+        Where from.
+    tables : mapping of str to datetime
+        Names of tables, each with its time.
+    asset_ids : collection of str, optional
+        Only these assets' rows.
+    span_ns : tuple of int, int, optional
+        As for `read_history`.
+
+    Yields
+    ------
+    tuple of str, tuple, tuple, bool
+        Table, key, values, and whether the row was stored after the table's time.
+
+    Raises
+    ------
+    KeyError
+        If a table isn't one of those.
+    Unavailable
+        If the database doesn't answer.
+    """
     chosen = [TABLES[name] for name in tables]
+    wanted = None if asset_ids is None else list(asset_ids)
     async with database.transaction(_LONGEST_S) as connection:
         await connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
         for table in chosen:
             shape = canonicaliser(table)
-            query = sql.SQL("SELECT {} FROM {} WHERE (%s::text[] IS NULL OR asset_id = ANY(%s)) {} ORDER BY {}").format(
+            query = sql.SQL(
+                "SELECT stored_at > %s, {} FROM {} WHERE (%s::text[] IS NULL OR asset_id = ANY(%s)) {} ORDER BY {}"
+            ).format(
                 sql.SQL(", ").join(map(sql.Identifier, table.columns)),
                 sql.Identifier(table.name),
                 _within(table, span_ns),
                 sql.SQL(", ").join(map(sql.Identifier, table.key)),
             )
-            wanted = None if asset_ids is None else list(asset_ids)
             async with connection.cursor(name=f"history_{table.name}", binary=True) as cursor:
                 cursor.itersize = _BATCH
-                await cursor.execute(query, (wanted, wanted))
-                async for row in cursor:
-                    yield (table.name, *shape(row))
+                await cursor.execute(query, (tables[table.name], wanted, wanted))
+                async for is_later, *row in cursor:
+                    yield (table.name, *shape(row), is_later)
 
 
 def _within(table: Table, span_ns: tuple[int, int] | None) -> sql.Composable:

@@ -105,7 +105,7 @@ class PartitionStore:
     async def checkpoint(self, ownership: Ownership, checkpoint: Checkpoint) -> None:
         """Store offsets and the given (changed) states in one transaction that checks the epoch."""
         async with self._database.transaction() as connection:
-            await _lock(connection, ownership)
+            await lock_owner(connection, ownership)
             await _put_checkpoint(connection, ownership, checkpoint)
 
     async def apply_alarms(
@@ -113,7 +113,7 @@ class PartitionStore:
     ) -> None:
         """Store alarm states, history, outbox rows and the checkpoint in one transaction that checks the epoch."""
         async with self._database.transaction() as connection:
-            sequence, _ = await _lock(connection, ownership)
+            sequence, _ = await lock_owner(connection, ownership)
             await _put_checkpoint(connection, ownership, checkpoint)
             if transitions:
                 await _add_transitions(connection, ownership, sequence, transitions)
@@ -122,7 +122,7 @@ class PartitionStore:
         """Return the partition's oldest outbox rows that no acknowledged relay has covered."""
         place = (ownership.topic, ownership.partition)
         async with self._database.transaction() as connection:
-            _, relayed = await _lock(connection, ownership)
+            _, relayed = await lock_owner(connection, ownership)
             async with connection.cursor(row_factory=dict_row) as cursor:
                 await cursor.execute(_UNSENT, (*place, relayed, limit))
                 return [OutboxRow(row["outbox_sequence"], transition_of(row)) async for row in cursor]
@@ -130,7 +130,7 @@ class PartitionStore:
     async def mark_sent(self, ownership: Ownership, sequence: int) -> None:
         """Record that all outbox rows of the partition up to `sequence` are on the topic."""
         async with self._database.transaction() as connection:
-            await _lock(connection, ownership)
+            await lock_owner(connection, ownership)
             await connection.execute(
                 "UPDATE partition_owner SET relayed_sequence = least(%s, outbox_sequence)"
                 " WHERE topic = %s AND partition = %s AND relayed_sequence < %s",
@@ -142,7 +142,7 @@ async def _one(connection: Connection, query: LiteralString, parameters: Sequenc
     return await (await connection.execute(query, parameters)).fetchone()
 
 
-async def _lock(connection: Connection, ownership: Ownership) -> tuple[int, int]:
+async def lock_owner(connection: Connection, ownership: Ownership) -> tuple[int, int]:
     """Lock the owner's row; return the last outbox sequence given out and the last one relayed."""
     row = await _one(
         connection,

@@ -12,11 +12,14 @@ from loadtests import features as feature_bench
 from loadtests import results
 from loadtests.machine import describe_machine
 from loadtests.plant import Load
+from runtime.burst_bench import BASE_SHARE, BurstPlan, measure_burst, measure_capacity
+from runtime.channels_bench import measure_channels
 from runtime.memory import keep_freed_memory
 from runtime.peers_bench import LATENCY_S, ROUNDS, measure_peers
 from runtime.pipeline_bench import Plan, measure
 from runtime.scale_bench import measure_scaling
 from runtime.settings import load_settings
+from runtime.soak_bench import measure_soak
 
 bench: Final = typer.Typer(add_completion=False, no_args_is_help=True, help="Measure; bounded in load and time.")
 
@@ -87,6 +90,30 @@ def features(
     _finish("features", result, as_json=as_json, record=record)
 
 
+@bench.command("channels")
+def channels(
+    *,
+    few: Annotated[int, typer.Option(min=1, max=10_000, help="Channels in the small run.")] = 100,
+    many: Annotated[int, typer.Option(min=1, max=10_000, help="Channels in the large run.")] = 2_000,
+    channels: Annotated[int, typer.Option(min=1, max=64, help="Channels of each machine.")] = 8,
+    seconds: Annotated[float, typer.Option(min=4, max=3600, help="Signal of each channel.")] = 16.0,
+    rounds: Annotated[int, typer.Option(min=1, max=20, help="How often both are run, in turn.")] = 3,
+    as_json: _AsJson = False,
+    record: _Record = False,
+) -> None:
+    """Measure what a sample costs with few channels, and with many at the same sampling rate.
+
+    `cost_ratio` is the worker's CPU time for a sample of many channels in units of that of few: 1 where the cost grows
+    linearly with the number of channels.
+
+    \b
+        ./faultline bench channels --json
+        ./faultline bench channels --few 200 --many 4000 --seconds 8 --rounds 1
+    """
+    result = measure_channels((few, many), channels, seconds, rounds, load_settings(), _say)
+    _finish("channels", result, as_json=as_json, record=record)
+
+
 @bench.command("scale")
 def scale(
     *,
@@ -105,6 +132,59 @@ def scale(
     result = measure_scaling(load, seconds, load_settings(), _say)
     _finish("scale", result, as_json=as_json, record=record)
     raise typer.Exit(1 if result["different"] else 0)
+
+
+@bench.command("burst")
+def burst(
+    *,
+    base: Annotated[int | None, typer.Option(min=1, max=2000, help="Machines that send all the time.")] = None,
+    seconds: Annotated[float, typer.Option(min=1, max=600, help="How long the burst lasts.")] = 60.0,
+    as_json: _AsJson = False,
+    record: _Record = False,
+) -> None:
+    """Send ten times the base load for a minute; time what happens to conditions and operators' commands meanwhile.
+
+    Without `--base` the base load is a fifth of what one worker manages, which is measured first. Status 1 if a window
+    is lost or a condition or command isn't answered.
+
+    \b
+        ./faultline bench burst --json --record
+        ./faultline bench burst --base 20 --seconds 10
+    """
+    settings = load_settings()
+    capacity = None if base is not None else measure_capacity(settings, _say)
+    machines = base or max(1, round(BASE_SHARE * (capacity or 0.0)))
+    seen = measure_burst(BurstPlan(base=machines, burst_s=seconds), settings, _say)
+    result = {"capacity_machines": results.rounded(capacity, 0), **seen.as_json()}
+    _finish("burst", result, as_json=as_json, record=record)
+    raise typer.Exit(1 if seen.different or seen.unanswered else 0)
+
+
+@bench.command("soak")
+def soak(
+    *,
+    blocks: Annotated[int, typer.Option(min=1_000, max=100_000_000, help="Blocks in all.")] = 2_000_000,
+    assets: Annotated[int, typer.Option(min=1, max=2000, help="Machines.")] = 50,
+    channels: Annotated[int, typer.Option(min=1, max=64, help="Channels of each machine.")] = 1,
+    block: Annotated[int, typer.Option(min=64, max=65_536, help="Samples of a channel in a block.")] = 256,
+    as_json: _AsJson = False,
+    record: _Record = False,
+) -> None:
+    """Send small blocks in real time, with faults that come and go, and watch the worker's memory and descriptors.
+
+    Two million blocks take 400 s at 25.6 kHz. Status 1 if a window is lost, memory grows in the second half, or
+    descriptors do.
+
+    \b
+        ./faultline bench soak --json --record
+        ./faultline bench soak --blocks 100000              # 20 s
+    """
+    load = Load(
+        assets=assets, channels=channels, block_samples=block, period_s=16.0, fault_from_s=4.0, fault_until_s=12.0
+    )
+    seen = measure_soak(load, blocks, load_settings(), _say)
+    _finish("soak", seen.as_json(), as_json=as_json, record=record)
+    raise typer.Exit(0 if seen.steady else 1)
 
 
 def _finish(name: str, result: dict[str, Any], *, as_json: bool, record: bool) -> None:

@@ -26,7 +26,9 @@ def recompute(
     """Compute the history of the log again, in one process, and compare it with the database.
 
     Every row of features, scores, readings, conditions and alarm transitions must come out the same, bit for bit,
-    whatever crashed meanwhile. Exit status 0 when nothing differs, 1 otherwise. Nothing is written.
+    whatever crashed meanwhile. Where retention has removed the log's beginning, it begins at the oldest kept checkpoint
+    on what is left, compares what was stored after that, and says so. Exit status 0 when nothing differs, 1 otherwise.
+    Nothing is written.
 
     \b
         ./faultline recompute --from-log --json
@@ -57,6 +59,8 @@ def _progress(topic: str, records: int) -> None:
 
 def _print(comparison: Comparison) -> None:
     print(file=sys.stderr)
+    for line in comparison.beginnings:
+        print(line)
     for table, count in sorted(comparison.compared.items()):
         print(f"{table:<16} {count:>9} rows compared")
     for line in (comparison.changed + comparison.missing + comparison.unexpected)[:SHOWN]:

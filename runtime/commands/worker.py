@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -12,11 +13,19 @@ import structlog
 import typer
 import uvloop
 
-from adapters.kafka import KafkaSink
+from adapters.kafka import KafkaSink, read_range
 from adapters.models import ModelFolder
 from adapters.notify.message import webhook_message
-from adapters.timescale import Database, DeliveryQueue, PartitionStore, StoredModels
+from adapters.timescale import (
+    CheckpointKeeper,
+    Database,
+    DeliveryQueue,
+    PartitionStore,
+    RefusalAccount,
+    StoredModels,
+)
 from contracts.errors import ConfigurationError
+from contracts.topics import CONDITIONS
 from runtime.clock import SystemClock
 from runtime.feature_code import load_feature_code
 from runtime.kernels import load_kernels
@@ -24,10 +33,13 @@ from runtime.memory import keep_freed_memory
 from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
 from streams.app import StreamParts, build_app
+from streams.message import LogMessage
 
 _log = structlog.get_logger(__name__)
 #: How long a broker may be away before the worker gives up its results and begins again at its checkpoint.
 _DELIVERY_S: Final = 300.0
+#: Faust's consumer and the lane have threads of their own: they must not wait 5 ms for each of their steps.
+_SWITCH_S: Final = 0.001
 
 
 def worker(
@@ -49,6 +61,7 @@ def worker(
 
 def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path | None) -> int:
     keep_freed_memory()
+    sys.setswitchinterval(_SWITCH_S)
     code = load_feature_code(settings)
     load_kernels(lambda line: _log.info("kernels_compiled", progress=line))
     loop = uvloop.new_event_loop()
@@ -62,6 +75,8 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             app_id="faultline",
             partitions=settings.partitions,
             store=PartitionStore(database),
+            keeper=CheckpointKeeper(database),
+            refusals=RefusalAccount(database),
             queue=DeliveryQueue(database),
             models=StoredModels(database_url, ModelFolder()),
             code=code,
@@ -70,6 +85,7 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             clock=SystemClock(),
             owner=f"{socket.gethostname()}/{os.getpid()}",
             webhook_message=webhook_message,
+            missed=partial(_missed, kafka_url),
             data_dir=str(_faust_folder(settings)),
             ready=lambda: None if ready_file is None else ready_file.touch(),
         )
@@ -79,6 +95,13 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
         runner.execute_from_commandline()
     except SystemExit as ended:
         return int(ended.code or 0)
+
+
+def _missed(kafka_url: str, partition: int, first: int, end: int) -> list[LogMessage]:
+    return [
+        LogMessage(CONDITIONS, partition, one.offset, one.timestamp_ns, one.key, one.value, one.headers)
+        for one in read_range(kafka_url, CONDITIONS, partition, first, end)
+    ]
 
 
 def _faust_folder(settings: Settings) -> Path:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import itertools
 import math
 from typing import Any
 
@@ -9,13 +10,17 @@ import psycopg
 import pytest
 
 from adapters.timescale import (
+    CheckpointKeeper,
     Database,
     HistoryReader,
     PartitionStore,
+    RefusalAccount,
     canonical_rows,
     canonical_transitions,
+    oldest_kept,
     read_history,
 )
+from adapters.timescale.kept import KEPT
 from adapters.timescale.rows import HISTORY, Canonical
 from contracts import records as r
 from contracts.errors import StaleOwner
@@ -496,5 +501,79 @@ def test_transition_waits_for_one_that_has_its_position_but_no_commit_yet(migrat
             await asyncio.gather(slow, quick)
             changes = await reader.changes(EVERYBODY, seen, 10)
             assert [step.asset_id for _, step in changes] == ["P-0", "P-1"]
+
+    asyncio.run(scenario())
+
+
+def test_refusals_are_allowed_up_to_the_limit_whoever_asks(migrated_url: str) -> None:
+    async def scenario() -> None:
+        async with Database(migrated_url) as one, Database(migrated_url) as two:
+            accounts = [RefusalAccount(one), RefusalAccount(two)]
+            allowed = await asyncio.gather(*(accounts[i % 2].allow_refusals(64, 1_000) for i in range(20)))
+            assert sorted(allowed) == [0] * 4 + [1_000 - 15 * 64] + [64] * 15
+            aged = "UPDATE refusal_allowance SET taken_at = taken_at - interval '30 seconds'"
+            await one.execute(aged)
+            assert await accounts[0].allow_refusals(1, 1_000) == 0
+            await one.execute(aged)
+            assert await accounts[1].allow_refusals(64, 1_000) == 64
+
+    asyncio.run(scenario())
+
+
+def test_a_clock_set_back_does_not_stop_refusals_for_good(migrated_url: str) -> None:
+    async def scenario() -> None:
+        async with Database(migrated_url) as database:
+            account = RefusalAccount(database)
+            assert await account.allow_refusals(10, 10) == 10
+            await database.execute("UPDATE refusal_allowance SET taken_at = taken_at + interval '1 hour'")
+            assert await account.allow_refusals(10, 10) == 10
+
+    asyncio.run(scenario())
+
+
+async def keep_many(database: Database, count: int, log_start: int = 0) -> Ownership:
+    """Take and keep `count` checkpoints, eleven minutes apart."""
+    store, keeper = PartitionStore(database), CheckpointKeeper(database)
+    mine, _ = await store.claim("measurements", 0, "a")
+    for number in range(count):
+        offset = 100 * number
+        await store.checkpoint(mine, Checkpoint(offset, offset - 5, {"P-101": b"%d" % offset, f"P-{number}": b"new"}))
+        await keeper.keep(mine, log_start)
+        await keeper.keep(mine, log_start)  # not again so soon
+        await database.execute("UPDATE kept_checkpoint SET stored_at = stored_at - interval '11 minutes'")
+    return mine
+
+
+def test_kept_checkpoints_are_bounded_spread_out_and_whole(migrated_url: str) -> None:
+    async def scenario() -> None:
+        async with Database(migrated_url) as database:
+            await keep_many(database, 3 * KEPT, log_start=95)
+            rows = await database.rows("SELECT applied_offset, resume_offset FROM kept_checkpoint ORDER BY 1")
+            offsets = [row["applied_offset"] for row in rows]
+            assert len(offsets) == KEPT
+            assert offsets[0] == 100, "what begins before the log is kept, or the oldest that doesn't isn't"
+            assert max(b - a for a, b in itertools.pairwise(offsets)) <= 400
+            found = await oldest_kept(database, {("measurements", 0): 1_000, ("measurements", 1): 0})
+            (kept,) = found.values()
+            applied = min(offset for offset in offsets if offset - 5 >= 1_000)
+            assert (kept.checkpoint.applied_offset, kept.checkpoint.resume_offset) == (applied, applied - 5)
+            assert kept.checkpoint.states["P-101"] == b"%d" % applied
+            assert len(kept.checkpoint.states) == 2 + applied // 100
+
+    asyncio.run(scenario())
+
+
+def test_kept_checkpoints_go_with_the_log(migrated_url: str) -> None:
+    async def scenario() -> None:
+        async with Database(migrated_url) as database:
+            mine = await keep_many(database, 10)
+            await CheckpointKeeper(database).keep(mine, 700)
+            kept = await database.rows("SELECT applied_offset FROM kept_checkpoint ORDER BY 1")
+            assert [row["applied_offset"] for row in kept] == [800, 900]
+            states = await database.rows("SELECT DISTINCT applied_offset FROM kept_state ORDER BY 1")
+            assert states == kept
+            await PartitionStore(database).claim("measurements", 0, "heir")
+            with pytest.raises(StaleOwner):
+                await CheckpointKeeper(database).keep(mine, 0)
 
     asyncio.run(scenario())

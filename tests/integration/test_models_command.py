@@ -16,7 +16,15 @@ from typer.testing import CliRunner
 
 from adapters.kafka import KafkaSink, ensure_topics, read_log
 from adapters.models import ModelFolder
-from adapters.timescale import AssetRegistry, Database, DeliveryQueue, PartitionStore, StoredModels, migrate
+from adapters.timescale import (
+    AssetRegistry,
+    Database,
+    DeliveryQueue,
+    PartitionStore,
+    RefusalAccount,
+    StoredModels,
+    migrate,
+)
 from contracts.assets import WindowSettings
 from contracts.codec import BundledSchemas, Codec
 from contracts.errors import ConfigurationError, NotFound
@@ -119,7 +127,7 @@ class Floor:
         await sink.flush()
         async with Database(self.urls.database) as database:
             store, clock = PartitionStore(database), SystemClock()
-            letters = DeadLetters(sink, clock)
+            letters = DeadLetters(sink, RefusalAccount(database), clock)
             kept = StoredModels(self.urls.database, ModelFolder())
             worker = ConditionWorker(store, kept, ENGINE_ALONE, CODEC, sink, letters, clock, "test")
             resume_offset = await worker.claim(0)
@@ -128,7 +136,7 @@ class Floor:
                 return
             await worker.checkpoint(_no_commit)
             relay = OutboxRelay(store, sink, DeliveryQueue(database), lambda transition: (transition.alarm_id, b""))
-            alarms = AlarmWorker(store, CODEC, sink, letters, relay, clock, "test")
+            alarms = AlarmWorker(store, CODEC, sink, letters, relay, clock, "test", lambda *_: [])
             for message in self.log(CONDITIONS):
                 await alarms.apply(message)
 

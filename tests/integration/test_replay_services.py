@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from adapters.kafka import KafkaSink, LogRecord, ensure_topics, read_log
 from adapters.models import ModelFolder
-from adapters.timescale import AssetRegistry, Database, DeliveryQueue, PartitionStore, migrate
+from adapters.timescale import AssetRegistry, Database, DeliveryQueue, PartitionStore, RefusalAccount, migrate
 from contracts import records as r
 from contracts.activations import activation_of
 from contracts.assets import WindowSettings
@@ -61,14 +61,14 @@ async def make_history(bootstrap: str, database_url: str, load: Load) -> None:
     async with Database(database_url) as database:
         await AssetRegistry(database).import_assets([SITE], [config], [], "test")
         store, clock = PartitionStore(database), SystemClock()
-        letters = DeadLetters(sink, clock)
+        letters = DeadLetters(sink, RefusalAccount(database), clock)
         conditions = ConditionWorker(store, ModelFolder(), ENGINE_ALONE, CODEC, sink, letters, clock, "test")
         measured = messages(bootstrap, MEASUREMENTS, config.asset_id)
         await conditions.claim(measured[0].partition)
         await conditions.process(measured)
         await conditions.checkpoint(_no_commit)
         relay = OutboxRelay(store, sink, DeliveryQueue(database), lambda transition: (transition.alarm_id, b""))
-        alarms = AlarmWorker(store, CODEC, sink, letters, relay, clock, "test")
+        alarms = AlarmWorker(store, CODEC, sink, letters, relay, clock, "test", lambda *_: [])
         for message in messages(bootstrap, CONDITIONS, config.asset_id):
             await alarms.apply(message)
 

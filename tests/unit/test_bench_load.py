@@ -20,13 +20,16 @@ from contracts.topics import ALARMS, ASSESSMENTS
 from contracts.validation import validate_block
 from loadtests import features, results
 from loadtests.in_process import InProcess, run_in_process
-from loadtests.log import Arrival, latencies_ms
+from loadtests.log import Arrival, latencies_ms, measured_at_ns
 from loadtests.machine import Cores, Usage, describe_machine, pinned
 from loadtests.plant import Load, Plant
 from processors.bearings import bearing
 from processors.features import FeatureEngine
+from runtime.backlog import MAX_BACKLOG_BYTES
+from runtime.burst_bench import BurstPlan
 from runtime.commands.bench import bench
-from runtime.pipeline_bench import MAX_BACKLOG_BYTES, Measurement, Plan
+from runtime.pipeline_bench import Measurement, Plan
+from runtime.soak_bench import Look, Soak
 
 START_NS = 1_700_000_000_000_000_000
 SMALL = Load(assets=2, channels=2, block_samples=512, sampling_rate_hz=5_000.0, period_s=1.0)
@@ -221,3 +224,34 @@ def test_bench_features_prints_one_json_object_last(monkeypatch: pytest.MonkeyPa
     (shape,) = result["shapes"].values()
     assert {"fft_msamples_per_s", "all_features_in_ffts", "choice_of_band_in_ffts", "naive_in_ffts"} <= set(shape)
     assert all(value is not None for value in shape.values())
+
+
+def test_a_burst_is_so_many_times_the_base_and_comes_in_the_order_of_time() -> None:
+    plan = BurstPlan(base=3, factor=10, calm_s=2.0, burst_s=3.0)
+    blocks = list(plan.blocks(START_NS))
+    ends = [measured_at_ns(block) for block in blocks]
+    assert ends == sorted(ends)
+    seconds = [(end - START_NS) // 1_000_000_000 for end in ends]
+    faulty = 4
+    assert seconds.count(6) - faulty == 3
+    assert seconds.count(4) - faulty == 10 * 3
+    assert plan.windows == len(blocks), "a block is a window"
+
+
+def soaked(rss_mb: list[float], descriptors: list[int], stored: int = 10) -> Soak:
+    looks = [
+        Look(number * 1_000, rss, open_) for number, (rss, open_) in enumerate(zip(rss_mb, descriptors, strict=True))
+    ]
+    return Soak(SMALL, 8_000, 10, stored=stored, looks=looks)
+
+
+def test_a_soak_judges_the_second_half() -> None:
+    calm = [50] * 8
+    steady = soaked([100.0, 200.0, 250.0, 300.0, 300.0, 301.0, 300.0, 299.0], calm)
+    assert steady.steady
+    assert steady.as_json()["rss_mb_last"] == 299.0
+    growing = soaked([100.0, 200.0, 250.0, 300.0, 301.0, 302.0, 303.0, 304.0], calm)
+    assert growing.slope_mb == pytest.approx(1_000.0)
+    assert not growing.steady
+    assert not soaked([300.0] * 8, [50] * 7 + [51]).steady
+    assert not soaked([300.0] * 8, calm, stored=9).steady

@@ -28,7 +28,7 @@ from streams import retry
 from streams.conditions import ConditionWorker
 from streams.dead_letters import DeadLetters
 from tests.model_files import Models, model, put, random_noise, scaled, weights_elsewhere
-from tests.stream_doubles import Journal, ManualClock, MemoryOutlet, MemoryStore
+from tests.stream_doubles import Journal, ManualClock, MemoryAccount, MemoryOutlet, MemoryStore
 
 START_NS = 1_700_000_000_000_000_000
 CODE = FeatureCode(code_hash())
@@ -151,7 +151,7 @@ def test_a_store_that_cannot_answer_stops_the_record_and_refuses_nothing() -> No
         def load(self, name: str, version: str, sha256: str | None = None) -> bytes:
             raise Unavailable("database", "gone")
 
-    codec = Codec(BundledSchemas())
+    codec, letters = Codec(BundledSchemas()), DeadLetters(outlet, MemoryAccount(clock), clock)
     value = codec.encode("measurements", activation_of(asset(ModelReference(name="ae", version="1")), 1, "me"))
     with pytest.raises(Unavailable):
         PartitionPipeline(Away(), Checkpoint(-1, 0, {})).feed(codec, 0, b"P", value)
@@ -180,8 +180,8 @@ def test_a_worker_that_takes_over_waits_for_the_models(monkeypatch: pytest.Monke
     models, journal, clock = AwayTwice(), Journal(), ManualClock()
     store, outlet = MemoryStore(journal), MemoryOutlet(journal)
     store.checkpoints[MEASUREMENTS, 0] = pipeline.checkpoint()
-    codec = Codec(BundledSchemas())
-    worker = ConditionWorker(store, models, ENGINE_ALONE, codec, outlet, DeadLetters(outlet, clock), clock, "me")
+    codec, letters = Codec(BundledSchemas()), DeadLetters(outlet, MemoryAccount(clock), clock)
+    worker = ConditionWorker(store, models, ENGINE_ALONE, codec, outlet, letters, clock, "me")
     assert asyncio.run(worker.claim(0)) == 1  # the block is read again
     assert models.asked == 3
     assert worker.applied() == {0: 1}

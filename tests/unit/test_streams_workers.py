@@ -21,7 +21,7 @@ from streams.conditions import SINK_AGE_S, ConditionWorker
 from streams.dead_letters import DeadLetters, TooManyDeadLetters
 from streams.message import LogMessage
 from streams.outbox import OutboxRelay
-from tests.stream_doubles import Journal, ManualClock, MemoryOutlet, MemoryQueue, MemoryStore
+from tests.stream_doubles import Journal, ManualClock, MemoryAccount, MemoryOutlet, MemoryQueue, MemoryStore
 
 CODEC = Codec(BundledSchemas())
 START_NS = 1_700_000_000_000_000_000
@@ -71,6 +71,22 @@ def condition(sequence: int, state: r.ConditionState = r.ConditionState.RAISED) 
 
 
 @dataclasses.dataclass
+class MemoryLog:
+    """One partition, and which ranges of it were read again."""
+
+    messages: list[LogMessage] = dataclasses.field(default_factory=list)
+    reads: list[tuple[int, int]] = dataclasses.field(default_factory=list)
+
+    def between(self, _partition: int, first: int, end: int) -> list[LogMessage]:
+        self.reads.append((first, end))
+        return [message for message in self.messages if first <= message.offset < end]
+
+
+def tick(offset: int) -> LogMessage:
+    return message(offset, r.Tick(topic="conditions", partition=0, at_ns=START_NS, epoch=1), key="", topic="conditions")
+
+
+@dataclasses.dataclass
 class Parts:
     journal: Journal
     store: MemoryStore
@@ -79,6 +95,8 @@ class Parts:
     clock: ManualClock
     conditions: ConditionWorker
     alarms: AlarmWorker
+    #: What lies on ``conditions``.
+    log: MemoryLog
     committed: dict[int, int] = dataclasses.field(default_factory=dict)
 
     async def commit(self, offsets: dict[int, int]) -> None:
@@ -91,7 +109,8 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
     monkeypatch.setattr(retry, "_LONGEST_S", 0.0)
     journal, clock = Journal(), ManualClock()
     store, outlet, queue = MemoryStore(journal), MemoryOutlet(journal), MemoryQueue(journal)
-    letters = DeadLetters(outlet, clock, limit_per_minute=5)
+    letters = DeadLetters(outlet, MemoryAccount(clock), clock, limit_per_minute=5)
+    log = MemoryLog()
     relay = OutboxRelay(store, outlet, queue, lambda transition: (transition.transition_id, b"{}"))  # type: ignore[arg-type]
     return Parts(
         journal,
@@ -100,7 +119,8 @@ def parts(monkeypatch: pytest.MonkeyPatch) -> Parts:
         queue,
         clock,
         ConditionWorker(store, NoModels(), ENGINE_ALONE, CODEC, outlet, letters, clock, "me"),
-        AlarmWorker(store, CODEC, outlet, letters, relay, clock, "me"),
+        AlarmWorker(store, CODEC, outlet, letters, relay, clock, "me", log.between),
+        log,
     )
 
 
@@ -279,6 +299,67 @@ class TestAlarmWorker:
         assert parts.store.transitions == []
         assert parts.outlet.on(topics.ALARMS) == []
 
+    def test_a_record_that_was_taken_while_another_worker_had_claimed_is_applied_from_the_log(
+        self, parts: Parts
+    ) -> None:
+        async def story() -> None:
+            await parts.alarms.keep([0])
+            await parts.store.claim("conditions", 0, "one that woke up")
+            parts.log.messages = [message(0, condition(1), topic="conditions")]
+            await parts.alarms.apply(parts.log.messages[0])
+            await parts.alarms.apply(tick(1))
+
+        run(story())
+        assert [transition.state for transition in parts.store.transitions] == [r.AlarmState.UNACKNOWLEDGED]
+
+    def test_records_that_are_not_delivered_are_read_from_the_log_in_order(self, parts: Parts) -> None:
+        states = [r.ConditionState.RAISED, r.ConditionState.CLEARED] * 3
+        parts.log.messages = [message(i, condition(i + 1, state), topic="conditions") for i, state in enumerate(states)]
+
+        async def story() -> None:
+            await parts.alarms.apply(parts.log.messages[1])
+            await parts.alarms.apply(parts.log.messages[5])
+            await parts.alarms.apply(parts.log.messages[3])
+
+        run(story())
+        assert [transition.at_ns for transition in parts.store.transitions] == [START_NS + i + 1 for i in range(6)]
+        assert parts.log.reads == [(0, 1), (2, 5)]
+
+    def test_what_retention_has_removed_is_passed(self, parts: Parts) -> None:
+        async def story() -> None:
+            await parts.alarms.apply(message(25_000, condition(1), topic="conditions"))
+
+        run(story())
+        assert len(parts.store.transitions) == 1
+        assert parts.log.reads == [(0, 10_000), (10_000, 20_000), (20_000, 25_000)]
+
+    def test_records_that_change_nothing_are_checkpointed_now_and_then(self, parts: Parts) -> None:
+        async def story() -> None:
+            for offset in range(150):
+                await parts.alarms.apply(tick(offset))
+                await parts.alarms.keep([0])
+
+        run(story())
+        assert parts.journal.calls.count("checkpoint") == 1
+        assert parts.store.checkpoints[topics.CONDITIONS, 0].applied_offset == 99
+
+    def test_a_record_that_was_interrupted_is_begun_again(self, parts: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+        parts.log.messages = [message(0, condition(1), topic="conditions")]
+
+        async def cancelled(*_: object) -> None:
+            raise asyncio.CancelledError
+
+        async def story() -> None:
+            await parts.alarms.keep([0])
+            with monkeypatch.context() as patch:
+                patch.setattr(parts.store, "apply_alarms", cancelled)
+                with pytest.raises(asyncio.CancelledError):
+                    await parts.alarms.apply(parts.log.messages[0])
+            await parts.alarms.apply(tick(1))
+
+        run(story())
+        assert len(parts.store.transitions) == 1
+
     def test_a_record_under_another_assets_key_is_refused(self, parts: Parts) -> None:
         run(parts.alarms.apply(message(0, condition(1), key="P-999", topic="conditions")))
         (letter,) = parts.outlet.on(topics.DEAD_LETTERS)
@@ -287,17 +368,59 @@ class TestAlarmWorker:
 
 
 class TestDeadLetters:
+    REFUSAL = BadRecord(Reason.NOT_FINITE, "NaN at sample 3")
+
     def test_more_than_the_limit_in_a_minute_ends_the_worker(self, parts: Parts) -> None:
-        letters = DeadLetters(parts.outlet, parts.clock, limit_per_minute=2)
-        refusal = BadRecord(Reason.NOT_FINITE, "NaN at sample 3")
+        letters = DeadLetters(parts.outlet, MemoryAccount(parts.clock), parts.clock, limit_per_minute=2)
 
         async def story() -> None:
             for offset in range(2):
-                await letters.put(message(offset, b"x"), refusal)
-            with pytest.raises(TooManyDeadLetters, match="at most 2"):
-                await letters.put(message(2, b"x"), refusal)
+                await letters.put(message(offset, b"x"), self.REFUSAL)
+            with pytest.raises(TooManyDeadLetters, match="at most 2; the last: not_finite"):
+                await letters.put(message(2, b"x"), self.REFUSAL)
             parts.clock.at_ns += 61_000_000_000
-            await letters.put(message(3, b"x"), refusal)
+            await letters.put(message(3, b"x"), self.REFUSAL)
 
         run(story())
         assert len(parts.outlet.on(topics.DEAD_LETTERS)) == 3
+
+    @pytest.mark.parametrize("workers", [2, 3])
+    def test_several_workers_together_refuse_no_more_than_the_limit(self, parts: Parts, workers: int) -> None:
+        account = MemoryAccount(parts.clock)
+        fleet = [DeadLetters(parts.outlet, account, parts.clock, limit_per_minute=1_000) for _ in range(workers)]
+
+        async def flood() -> None:
+            standing = set(range(workers))
+            for offset in range(2_000):
+                number = offset % workers
+                if number in standing:
+                    try:
+                        await fleet[number].put(message(offset, b"x"), self.REFUSAL)
+                    except TooManyDeadLetters:
+                        standing.remove(number)
+            assert not standing
+
+        run(flood())
+        assert len(parts.outlet.on(topics.DEAD_LETTERS)) == 1_000
+
+    def test_a_few_refusals_take_no_large_allowance(self, parts: Parts) -> None:
+        account = MemoryAccount(parts.clock)
+        letters = DeadLetters(parts.outlet, account, parts.clock)
+
+        async def story() -> None:
+            for offset in range(3):
+                await letters.put(message(offset, b"x"), self.REFUSAL)
+                parts.clock.at_ns += 61_000_000_000
+
+        run(story())
+        assert [records for _, records in account.taken] == [1, 1, 1]
+
+    def test_what_is_beyond_the_limit_is_met_again_by_the_next_worker(self, parts: Parts) -> None:
+        async def story() -> None:
+            await parts.conditions.claim(0)
+            with pytest.raises(TooManyDeadLetters):
+                await parts.conditions.process([message(offset, b"x") for offset in range(9)])
+
+        run(story())
+        assert len(parts.outlet.on(topics.DEAD_LETTERS)) == 5
+        assert parts.store.checkpoints[topics.MEASUREMENTS, 0].applied_offset == 4
