@@ -193,7 +193,7 @@ def measure_burst(plan: BurstPlan, settings: Settings, say: Say) -> Burst:
             sent_s = time.monotonic()
             _await_stored(stack, burst, sent_s + _DRAIN_S)
             burst.drained_s = time.monotonic() - sent_s
-        _account(stack, codec, burst)
+        _account(stack, codec, burst, start_ns + round((plan.calm_s + plan.burst_s) * 1e9))
     return burst
 
 
@@ -213,8 +213,11 @@ def _count(stack: MeasuredStack) -> int:
         return 0
 
 
-def _account(stack: MeasuredStack, codec: Codec, burst: Burst) -> None:
-    """Find how long conditions and commands took, and whether any was never answered."""
+def _account(stack: MeasuredStack, codec: Codec, burst: Burst, until_ns: int) -> None:
+    """Find how long conditions and commands took, and whether any was never answered.
+
+    Those after `until_ns` don't count: the machines that fall silent after the burst are an alarm flood of their own.
+    """
     answered: dict[Asked, int] = {}
     for entry in read_log(stack.urls.kafka, topics.ALARMS):
         transition = codec.decode(entry.value)
@@ -223,7 +226,7 @@ def _account(stack: MeasuredStack, codec: Codec, burst: Burst) -> None:
                 answered.setdefault(asked, entry.timestamp_ns)
     for entry in read_log(stack.urls.kafka, topics.CONDITIONS):
         record = codec.decode(entry.value)
-        if not isinstance(record, r.Condition | r.Command):
+        if not isinstance(record, r.Condition | r.Command) or entry.timestamp_ns > until_ns:
             continue
         answered_ns = answered.get(_by_alarm(record) if isinstance(record, r.Command) else _by_rule(record))
         if answered_ns is None:

@@ -169,8 +169,9 @@ class ConditionWorker:
                 await self._refuse(owned, message, refusal)
             if len(owned.pipeline.results):
                 await self._publish(owned.pipeline.take())
-            if self._clock.monotonic_s() - stretch_s > _STRETCH_S:
-                await self._precedence.give_way()
+            computed_s = self._clock.monotonic_s() - stretch_s
+            if computed_s > _STRETCH_S:
+                await self._precedence.give_way(computed_s)
                 stretch_s = self._clock.monotonic_s()
 
     async def _refuse(self, owned: _Owned, message: LogMessage, refusal: BadRecord) -> None:

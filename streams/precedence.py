@@ -7,10 +7,6 @@ If every turn had to wait for a stretch of computation, an alarm would take seco
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Final
-
-#: Computation waits no longer than this at a time: a flood of alarms must not stop it.
-_LONGEST_S: Final = 0.02
 
 
 class Precedence:
@@ -26,8 +22,8 @@ class Precedence:
     ...                 await asyncio.sleep(0)
     ...             order.append("alarm")
     ...     going = asyncio.create_task(alarm())
-    ...     await precedence.give_way()
-    ...     await precedence.give_way()
+    ...     await precedence.give_way(1.0)
+    ...     await precedence.give_way(1.0)
     ...     order.append("computation")
     ...     await going
     ...     return order
@@ -51,10 +47,16 @@ class Precedence:
             if not self._under_way:
                 self._idle.set()
 
-    async def give_way(self) -> None:
-        """Give the event loop a turn, and wait for what is under way, but not for long."""
+    async def give_way(self, longest_s: float) -> None:
+        """Give the event loop a turn, and wait for what is under way.
+
+        Parameters
+        ----------
+        longest_s : float
+            The longest wait: as long as was computed leaves computation half of the time in a flood of alarms.
+        """
         if not self._under_way:
             await asyncio.sleep(0)
             return
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._idle.wait(), _LONGEST_S)
+            await asyncio.wait_for(self._idle.wait(), longest_s)

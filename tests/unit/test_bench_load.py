@@ -253,5 +253,5 @@ def test_a_soak_judges_the_second_half() -> None:
     growing = soaked([100.0, 200.0, 250.0, 300.0, 301.0, 302.0, 303.0, 304.0], calm)
     assert growing.slope_mb == pytest.approx(1_000.0)
     assert not growing.steady
-    assert not soaked([300.0] * 8, [50] * 7 + [51]).steady
+    assert not soaked([300.0] * 8, [50] * 7 + [55]).steady
     assert not soaked([300.0] * 8, calm, stored=9).steady
