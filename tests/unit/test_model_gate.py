@@ -151,7 +151,7 @@ def test_a_store_that_cannot_answer_stops_the_record_and_refuses_nothing() -> No
         def load(self, name: str, version: str, sha256: str | None = None) -> bytes:
             raise Unavailable("database", "gone")
 
-    codec, letters = Codec(BundledSchemas()), DeadLetters(outlet, MemoryAccount(clock), clock)
+    codec = Codec(BundledSchemas())
     value = codec.encode("measurements", activation_of(asset(ModelReference(name="ae", version="1")), 1, "me"))
     with pytest.raises(Unavailable):
         PartitionPipeline(Away(), Checkpoint(-1, 0, {})).feed(codec, 0, b"P", value)
