@@ -38,7 +38,9 @@ def recompute(
 
     async def run(kafka_url: str, database_url: str) -> Comparison:
         async with Database(database_url) as database:
-            return await compare_with_log(database, kafka_url, codec_for(settings), ModelFolder(), code, _progress)
+            return await compare_with_log(
+                database, kafka_url, codec_for(settings), ModelFolder(code_hash=code.code_hash), code, _progress
+            )
 
     load_kernels(lambda line: print(line, file=sys.stderr))
     with connected(settings, lambda status: print(status, file=sys.stderr)) as urls:

@@ -108,7 +108,9 @@ async def _replay(urls: Urls, codec: Codec, code: FeatureCode, wish: _Wish) -> d
         _check_span(wish, survey)
         config = await _configuration(database, wish.asset_id, survey)
         progress = _progress(survey.records)
-        work = Recomputation(codec, ModelFolder(), code, wish.asset_id, wish.span, wish.variant, progress)
+        work = Recomputation(
+            codec, ModelFolder(code_hash=code.code_hash), code, wish.asset_id, wish.span, wish.variant, progress
+        )
         work.measurements(measurements(), config)
         alarm_partition = await partition_of(database, CONDITIONS, wish.asset_id)
         work.alarms(lambda: _conditions(urls.kafka, partition if alarm_partition is None else alarm_partition))

@@ -63,7 +63,7 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             partitions=settings.partitions,
             store=PartitionStore(database),
             queue=DeliveryQueue(database),
-            models=ModelFolder(),
+            models=ModelFolder(code_hash=code.code_hash),
             code=code,
             codec=codec,
             outlet=KafkaSink(kafka_url, codec, delivery_timeout_s=_DELIVERY_S, linger_ms=0.0),
