@@ -38,7 +38,7 @@ Settings = Mapping[str, Any]
 
 _BATCH: Final = 256
 _STEPS_AT_ONCE: Final = 100
-_ROWS_AT_ONCE: Final = 8192
+_ROWS_AT_ONCE: Final = 512
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,8 +53,10 @@ class Network:
     def rebuild(self, x: F32) -> F64:
         """Return the newest windows (m, F) as JAX has them."""
         run = _jitted(self.layers)
-        parts = [run(self.weights, x[start : start + _ROWS_AT_ONCE]) for start in range(0, len(x), _ROWS_AT_ONCE)]
-        return np.concatenate([np.asarray(part, dtype=np.float64) for part in parts])
+        padded = np.concatenate([x, np.zeros((-len(x) % _ROWS_AT_ONCE, *x.shape[1:]), dtype=np.float32)])
+        starts = range(0, len(padded), _ROWS_AT_ONCE)  # always as many rows: compiled once
+        parts = [np.asarray(run(self.weights, padded[start : start + _ROWS_AT_ONCE])) for start in starts]
+        return np.concatenate(parts)[: len(x)].astype(np.float64)
 
     def export(self) -> ModelProto:
         """Return the network in ONNX form."""

@@ -177,7 +177,7 @@ def _prove(table: FeatureTable, rows: I64, baseline_windows: int, window_count: 
         z = prepare(alone, np.arange(len(alone)), baseline_windows)
         examples = examples_of(alone, z, window_count)
         result = np.full((len(alone), window_count * len(table.features)), np.nan)
-        result[examples.rows] = examples.x.reshape(len(examples), -1)
+        result[examples.rows] = examples.x.reshape(len(examples), result.shape[1])
         return result
 
     name = f"{table.machine[rows[0]]}, {table.channel[rows[0]]}"

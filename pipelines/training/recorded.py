@@ -16,7 +16,7 @@ from adapters.recordings.labelled import LabelledSeries
 from adapters.recordings.nab import read_nab
 from adapters.recordings.tep import read_tep
 from adapters.recordings.text import read_labelled_skab
-from contracts.assets import AssetConfiguration, Channel, DriveTrain, MeasurementPoint
+from contracts.assets import AssetConfiguration, Channel, DriveTrain, MeasurementPoint, WindowSettings
 from contracts.errors import ConfigurationError, SignalError
 from contracts.features import FEATURE_NAMES
 from contracts.units import factor_to_canonical
@@ -40,8 +40,8 @@ FORMATS: Final[tuple[str, ...]] = get_args(Format)
 
 #: In the last part of its life a machine that ran to failure is taken for faulty.
 FAULTY_SHARE: Final = 0.9
-#: A band is chosen anew after so long, as the stream does by default.
-_BAND_INTERVAL_NS: Final = 5_000_000_000
+#: As many bursts share a demodulation band as in the stream, by the default settings.
+_BAND_BURSTS: Final = round(WindowSettings().band_interval_s / WindowSettings().hop_s)
 
 Progress = Callable[[str, float], None]
 
@@ -121,7 +121,7 @@ def run_to_failure(
             load_ratio=None,
             partial=False,
             number=number + 1,
-            epoch_ns=start_ns // _BAND_INTERVAL_NS * _BAND_INTERVAL_NS,
+            epoch_ns=int(starts_ns[number // _BAND_BURSTS * _BAND_BURSTS]),
         )
         judged = judge.judge(window, recording.speed_rpm, lambda _point: False, None)
         values.append([[np.nan if v is None else v for v in one.features] for one in judged.channels])
