@@ -27,7 +27,8 @@ _WINDOWS: Final = f"""
 """  # noqa: S608 -- the columns are the catalogue's
 _CONDITIONS: Final = """
     SELECT asset_id, point_id, rule, state, sequence, at_ns, episode_started_at_ns
-    FROM condition WHERE asset_id = ANY(%(assets)s::text[]) AND at_ns < %(to_ns)s ORDER BY asset_id, sequence
+    FROM condition WHERE asset_id = ANY(%(assets)s::text[]) AND episode_started_at_ns < %(to_ns)s
+    ORDER BY asset_id, sequence
 """
 
 
@@ -68,7 +69,7 @@ async def windows_to_learn_from(
 
 
 async def suspicions(database: Database, assets: Sequence[str], to_ns: int) -> list[Suspicion]:
-    """Return when conditions stood at the points of assets, as known at `to_ns`."""
+    """Return when conditions stood at assets, in episodes that began before `to_ns`, whenever they were raised."""
     found: list[Suspicion] = []
     standing: dict[tuple[str, str, str], int] = {}
     for row in await database.rows(_CONDITIONS, assets=list(assets), to_ns=to_ns):

@@ -133,6 +133,15 @@ def test_features_of_other_code_are_refused(migrated_url: str) -> None:
         read(migrated_url, rows)
 
 
+def test_an_episode_that_was_raised_after_the_span_counts_too(migrated_url: str) -> None:
+    rows = HistoryRows(
+        assessments=[assessment(number) for number in range(5)],
+        conditions=[condition(r.ConditionState.RAISED, 9, since=4)],
+    )
+    table = read(migrated_url, rows, points=("P-DE",), seconds=5)
+    assert table.excluded.tolist() == ["", "", "", SUSPECTED, SUSPECTED]
+
+
 def test_the_newest_computation_of_a_window_counts(migrated_url: str) -> None:
     first = assessment(3)
     again = dataclasses.replace(
