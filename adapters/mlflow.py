@@ -22,6 +22,7 @@ ALIAS: Final = "candidate"
 STAGE: Final = "proposed"
 
 _LOUD: Final = ("mlflow", "alembic")
+_RETRYING: Final = "urllib3.connectionpool"
 _CREDENTIALS: Final = re.compile(r"//[^/@\s]+@")
 
 _log = structlog.get_logger(__name__)
@@ -54,6 +55,7 @@ class TrainingRuns:
     def __init__(self, tracking_uri: str, artifacts: Path | None = None) -> None:
         for name in _LOUD:
             logging.getLogger(name).setLevel(logging.WARNING)
+        logging.getLogger(_RETRYING).setLevel(logging.ERROR)  # what it warns of ends in one clear line
         try:
             from mlflow.exceptions import MlflowException  # noqa: PLC0415 -- see above
             from mlflow.tracking import MlflowClient  # noqa: PLC0415 -- see above

@@ -136,11 +136,11 @@ def train_and_record(
 def training_runs(settings: Settings) -> TrainingRuns:
     """Return where trainings are recorded: the server of the environment, or a file below the data folder."""
     restrain_mlflow()
-    if settings.mlflow_tracking_uri is not None:
-        return TrainingRuns(settings.mlflow_tracking_uri)
-    folder = settings.data_dir.absolute() / "mlflow"
-    folder.mkdir(parents=True, exist_ok=True)
-    return TrainingRuns(f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+    uri, folder = settings.mlflow_tracking_uri, settings.data_dir.absolute() / "mlflow"
+    if uri is not None and not uri.startswith("sqlite:"):
+        return TrainingRuns(uri)
+    folder.mkdir(parents=True, exist_ok=True)  # a local file has no place for files of its own
+    return TrainingRuns(uri or f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
 
 
 def kind_of(name: str, factory: str | None, window_count: int) -> Kind:

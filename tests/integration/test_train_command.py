@@ -72,7 +72,7 @@ def test_a_model_is_trained_written_and_recorded(made: Path) -> None:
     wanted = ("isolation-forest", "--data", "made.npz", "--out", "models", "--name", "pumps", "--trials", "3", "--json")
     done = subprocess.run(
         [sys.executable, "-m", "runtime", "train", *wanted, "--seed", "4"],
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
+        env={**os.environ, "PYTHONPATH": str(PROJECT), "MLFLOW_TRACKING_URI": f"sqlite:///{made / 'own.db'}"},
         capture_output=True,
         text=True,
         check=False,
@@ -84,8 +84,11 @@ def test_a_model_is_trained_written_and_recorded(made: Path) -> None:
     card = read_card(made / "models" / "pumps.v1.onnx")
     assert card is not None
     assert (card.sha256, card.run_id, card.metrics) == (said["sha256"], said["run_id"], said["metrics"])
-    with contextlib.closing(sqlite3.connect(made / "data" / "mlflow" / "mlflow.db")) as database:
+    with contextlib.closing(sqlite3.connect(made / "own.db")) as database:
         rows = database.execute("SELECT status FROM runs WHERE run_uuid = ?", [said["run_id"]]).fetchall()
         names = database.execute("SELECT name, version FROM model_versions").fetchall()
     assert rows == [("FINISHED",)]
     assert names == [("pumps", 1)]
+    artifacts = made / "data" / "mlflow" / "artifacts" / said["run_id"] / "artifacts" / "model"
+    assert sorted(file.suffix for file in artifacts.iterdir()) == [".json", ".md", ".onnx", ".sha256"]
+    assert not (made / "mlruns").exists()
