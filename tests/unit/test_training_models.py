@@ -25,7 +25,7 @@ needs_group = pytest.mark.skipif(
 def quick(kind: Kind) -> Kind:
     import dataclasses
 
-    smaller = {"steps": 100, "trees": 20}
+    smaller = {"steps": 100, "trees": 20, "hidden": 16, "blocks": 2}
     return dataclasses.replace(
         kind, defaults={**kind.defaults, **{name: v for name, v in smaller.items() if name in kind.defaults}}
     )
