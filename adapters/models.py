@@ -1,7 +1,8 @@
-"""Scoring models from a folder: one ONNX file per model and version, each with its checksum beside it.
+"""Scoring models from a folder: one ONNX file per model and version, each with its checksum and its card beside it.
 
-Invariant: bytes that don't match their checksum never leave this module, since a model is part of what a result is a
-function of.
+Invariants: bytes that don't match their checksum never leave this module, since a model is part of what a result is a
+function of; nor do those of a model whose card says that it was trained on other features. A model is never written
+over.
 """
 
 import hashlib
@@ -9,7 +10,7 @@ import pathlib
 from typing import Final
 
 from contracts.errors import ConfigurationError
-from contracts.models import MODEL_NAME, MODEL_VERSION
+from contracts.model_card import ModelCard, as_json, as_markdown, check_features, file_stem, read_card
 
 #: The models that come with the code.
 BUNDLED_FOLDER: Final = pathlib.Path(__file__).resolve().parent.parent / "models" / "onnx"
@@ -24,6 +25,9 @@ class ModelFolder:
     ----------
     folder : pathlib.Path
         Where the files and their ``.sha256`` lie.
+    code_hash : str, optional
+        The feature code of this process: a model whose card names another is refused. Without it the code isn't
+        compared, the features and their order are.
 
     Examples
     --------
@@ -31,8 +35,9 @@ class ModelFolder:
     True
     """
 
-    def __init__(self, folder: pathlib.Path = BUNDLED_FOLDER) -> None:
+    def __init__(self, folder: pathlib.Path = BUNDLED_FOLDER, code_hash: str | None = None) -> None:
         self._folder = folder
+        self._code_hash = code_hash
 
     def load(self, name: str, version: str, sha256: str | None = None) -> bytes:
         """Return the model's bytes.
@@ -49,14 +54,10 @@ class ModelFolder:
         Raises
         ------
         ConfigurationError
-            If the name isn't one, a file is absent or too large, or the content isn't what the checksum beside it or
-            `sha256` says.
+            If the name isn't one, a file is absent or too large, the content isn't what `sha256`, the checksum beside
+            it or its card says, or the model was trained on other features.
         """
-        if not MODEL_NAME.fullmatch(name) or not MODEL_VERSION.fullmatch(version):
-            raise ConfigurationError(
-                f"{name!r} version {version!r} can't name a model; e.g. 'reference-autoencoder', '1'"
-            )
-        path = self._folder / f"{name}.v{version}.onnx"
+        path = self._folder / f"{file_stem(name, version)}.onnx"
         try:
             size = path.stat().st_size
             if size > MAX_MODEL_BYTES:
@@ -65,8 +66,38 @@ class ModelFolder:
             stated = path.with_suffix(".sha256").read_text(encoding="ascii").split(maxsplit=1)[0]
         except (OSError, UnicodeDecodeError, IndexError) as error:
             raise ConfigurationError(f"model {name} version {version} can't be read: {error}") from None
+        card = read_card(path)
         digest = hashlib.sha256(content).hexdigest()
-        for expected in (stated, sha256):
+        for expected in (stated, sha256, None if card is None else card.sha256):
             if expected is not None and expected.lower() != digest:
                 raise ConfigurationError(f"model {path} has SHA-256 {digest}, {expected} expected")
+        if card is not None:
+            check_features(card, self._code_hash)
         return content
+
+    def add(self, card: ModelCard, content: bytes) -> pathlib.Path:
+        """Write a model with its checksum and card, the model last; return its path.
+
+        Raises
+        ------
+        ConfigurationError
+            If this version is there already, or the folder can't be written to.
+        """
+        path = self._folder / f"{card.stem}.onnx"
+        beside = {
+            ".json": as_json(card),
+            ".md": as_markdown(card).encode(),
+            ".sha256": f"{card.sha256}  {path.name}\n".encode("ascii"),
+            ".onnx": content,
+        }
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if path.exists():
+                raise ConfigurationError(f"model {path} is there already: versions aren't written over")
+            for ending, written in beside.items():
+                new = path.with_suffix(f"{ending}.new")
+                new.write_bytes(written)
+                new.replace(path.with_suffix(ending))
+        except OSError as error:
+            raise ConfigurationError(f"model {path} can't be written: {error}") from None
+        return path

@@ -61,6 +61,14 @@ class LookAhead(FaultlineError):
     """What was evaluated looks at rows that were yet to come: its figures would be worth nothing."""
 
 
+class Leak(FaultlineError):
+    """A model would have learnt from what it is to be judged by, or from what it mustn't learn from at all."""
+
+
+class ExportMismatch(FaultlineError):
+    """An exported model doesn't give what the trained one gives: it isn't written."""
+
+
 class Reason(StrEnum):
     """Why a record was refused: the reason code in the dead-letter topic."""
 

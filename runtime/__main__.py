@@ -22,6 +22,7 @@ COMMANDS: Final[dict[str, str]] = {
     "diagnose": "Diagnose one recording: zone, fault-frequency table, verdict.",
     "features": "List the feature catalogue, and the features of your own.",
     "evaluate": "Say how often the product is right, on data with known truth.",
+    "train": "Train a scoring model on healthy history, check its export, write it with its card.",
     "assets": "Import, list or show sites and assets.",
     "models": "Propose, review, stage, promote, roll back and compare scoring models.",
     "prepare": "Bring database schema and topics of the environment's services up to date.",

@@ -59,6 +59,9 @@ class Settings(BaseSettings):
         The user's own features, ``module:name``, separated by commas.
     development_login : bool
         Whether the loopback-only login without an identity provider is offered.
+    mlflow_tracking_uri : str, optional
+        ``MLFLOW_TRACKING_URI``, without our prefix: where trainings are recorded; a local file without it. May hold a
+        password: never shown.
     java_home : Path, optional
         ``JAVA_HOME``, without our prefix: where Java lies when it isn't on the path.
     """
@@ -87,6 +90,7 @@ class Settings(BaseSettings):
     webhook_secret: SecretStr | None = None
     own_features: Annotated[tuple[str, ...], NoDecode] = ()
     development_login: bool = True
+    mlflow_tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI", repr=False)
     java_home: Path | None = Field(default=None, validation_alias="JAVA_HOME")
 
     @field_validator("own_features", mode="before")
@@ -109,6 +113,12 @@ def load_settings() -> Settings:
     except ValidationError as error:
         problems = "; ".join(f"{_variable(str(e['loc'][0]))}: {e['msg']}" for e in error.errors(include_input=False))
         raise ConfigurationError(f"the environment has a wrong setting: {problems}") from None
+
+
+def restrain_mlflow() -> None:
+    """Set what MLflow reads at its import, where the environment doesn't: no telemetry, no retries for minutes."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
 
 
 def child_environment(additions: Mapping[str, str], settings: Settings) -> dict[str, str]:

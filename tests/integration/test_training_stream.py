@@ -1,0 +1,147 @@
+"""From a real run to failure to a model that the stream scores with: the same features, and the same bits again."""
+
+import dataclasses
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from adapters.models import ModelFolder
+from adapters.recordings import Recording, Waveform, read_recordings
+from contracts import ports
+from contracts import records as r
+from contracts.activations import activation_of
+from contracts.assets import AssetConfiguration, ModelReference
+from contracts.errors import BadRecord
+from contracts.features import FEATURE_NAMES
+from contracts.topics import MEASUREMENTS
+from pipelines.training.harness import train
+from pipelines.training.kinds import KINDS, Kind
+from pipelines.training.recorded import joined, run_to_failure
+from pipelines.training.table import FeatureTable
+from processors.own_features import FeatureCode
+from processors.pipeline import PartitionPipeline
+from runtime.feature_code import code_hash
+from runtime.replay import asset_of, recorded
+from tests.training_samples import linear_kind, wish
+
+START_NS = 1_700_000_000_000_000_000
+BURSTS = 200
+CODE = FeatureCode(code_hash())
+
+
+@pytest.fixture(scope="module")
+def runs(data_folder: Path) -> list[Recording]:
+    """Give the first bursts of two bearings that ran to failure."""
+    found = []
+    for recording in read_recordings(data_folder / "femto_pronostia", "femto"):
+        signal = recording.signal
+        assert isinstance(signal, Waveform)
+        assert signal.burst_samples is not None
+        assert signal.burst_starts_s is not None
+        if recording.name in {"Bearing2_7", "Bearing3_1"}:
+            cut = dataclasses.replace(
+                signal,
+                samples=signal.samples[:, : BURSTS * signal.burst_samples],
+                burst_starts_s=signal.burst_starts_s[:BURSTS],
+            )
+            found.append(dataclasses.replace(recording, signal=cut))
+    assert len(found) == 2
+    return found
+
+
+@pytest.fixture(scope="module")
+def tables(runs: list[Recording]) -> list[FeatureTable]:
+    return [run_to_failure(recording, CODE) for recording in runs]
+
+
+def configuration(recording: Recording, models: tuple[ModelReference, ...] = ()) -> AssetConfiguration:
+    plain = asset_of(recording, recording.name, recording.name)
+    return dataclasses.replace(plain, models=models)
+
+
+def log(recording: Recording, config: AssetConfiguration) -> list[tuple[bytes | None, r.Measurement]]:
+    made: list[tuple[bytes | None, r.Measurement]] = [(b"", activation_of(config, START_NS, "test"))]
+    for due in recorded(recording, config, device_id="d", boot_id="b", start_ns=START_NS):
+        made.append((b"", due.record))
+        at_ns = START_NS + round(due.at_s * 1e9)
+        made += [
+            (None, r.Tick(topic=MEASUREMENTS, partition=0, at_ns=at_ns + ahead * 1_000_000_000, epoch=1))
+            for ahead in range(1, 5)
+        ]
+    return [(None if key is None else config.asset_id.encode(), record) for key, record in made]
+
+
+def stream(
+    recording: Recording, config: AssetConfiguration, store: ModelFolder, stop: int | None = None
+) -> list[r.Assessment]:
+    """Run a recording through the partition's pipeline, put to sleep and resumed after offset `stop`."""
+    pipeline = PartitionPipeline(store, ports.Checkpoint(-1, 0, {}), CODE)
+    found: list[r.Assessment] = []
+    for offset, (key, record) in enumerate(log(recording, config)):
+        pipeline.process(offset, key, record)
+        found += pipeline.take().assessments
+        if offset == stop:
+            checkpoint = pipeline.checkpoint()
+            assert checkpoint.resume_offset == offset + 1  # a window is open in none of the pauses between bursts
+            pipeline = PartitionPipeline(store, checkpoint, CODE)
+    return found
+
+
+def values_of(assessments: list[r.Assessment], row: int) -> bytes:
+    rows = [[np.nan if v is None else v for v in one.channels[row].features] for one in assessments]
+    return np.array(rows, dtype=np.float32).tobytes()
+
+
+def test_the_table_has_the_features_of_the_stream_bit_for_bit(
+    runs: list[Recording], tables: list[FeatureTable], tmp_path: Path
+) -> None:
+    recording, table = runs[0], tables[0]
+    streamed = stream(recording, configuration(recording), ModelFolder(tmp_path))
+    assert len(streamed) == BURSTS
+    for row, rows in enumerate(table.series()):
+        assert values_of(streamed, row) == table.values[rows].tobytes()
+        assert [one.regime for one in streamed] == table.regime[rows].tolist()
+    assert {one.code_hash for one in streamed} == {table.code_hash}
+
+
+def kinds() -> list[object]:
+    lacking = [name for name in ("jax", "optax", "sklearn", "skl2onnx") if importlib.util.find_spec(name) is None]
+    reason = f"not installed: {', '.join(lacking)}; ./faultline bootstrap train"
+    asked = [KINDS[name] for name in ("autoencoder", "isolation-forest")]
+    return [
+        pytest.param(linear_kind(), id="linear"),
+        *(pytest.param(kind, id=kind.name, marks=pytest.mark.skipif(bool(lacking), reason=reason)) for kind in asked),
+    ]
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_a_trained_model_scores_in_the_stream_and_goes_on_bit_for_bit(
+    runs: list[Recording], tables: list[FeatureTable], tmp_path: Path, kind: Kind
+) -> None:
+    table = joined(tables, "two bearings")
+    trained = train(table, CODE.code_hash, wish(kind, name="femto", held_out="Bearing2_7", seed=1))
+    store = ModelFolder(tmp_path, CODE.code_hash)
+    store.add(trained.card, trained.content)
+    named = ModelReference(name="femto", version="1", sha256=trained.card.sha256)
+    recording = next(one for one in runs if one.name == "Bearing2_7")
+    config = configuration(recording, (named,))
+
+    whole = stream(recording, config, store)
+    scores = [score for one in whole for channel in one.channels for score in channel.scores if score.model == "femto"]
+    judged = [score for score in scores if not score.learning]
+    assert len(scores) == 2 * BURSTS
+    assert judged
+    assert all(score.value is not None and np.isfinite(score.value) for score in judged)
+
+    for stop in (1 + 5 * 60, 1 + 5 * 150):  # while learning, and with a threshold
+        assert stream(recording, config, store, stop - 1) == whole
+
+    other = PartitionPipeline(ModelFolder(tmp_path, "ffffffffffff"), ports.Checkpoint(-1, 0, {}), CODE)
+    with pytest.raises(BadRecord, match="train it again"):
+        other.process(0, config.asset_id.encode(), activation_of(config, START_NS, "test"))
+
+
+def test_features_are_those_of_the_catalogue(tables: list[FeatureTable]) -> None:
+    assert {table.features for table in tables} == {FEATURE_NAMES}
