@@ -22,7 +22,7 @@ from processors.group import ChannelGroup, GroupState
 from processors.judging import GroupWindow
 from processors.own_features import FeatureCode
 
-STATE_VERSION: Final = 2
+STATE_VERSION: Final = 3
 #: A speed reading serves windows that end at most this much later (ns).
 _SPEED_AGE_NS: Final = 10_000_000_000
 #: Speed readings that are remembered, for windows which end before the newest.
@@ -186,6 +186,7 @@ class AssetPipeline:
             raised = self._conditions.update(assessment)
             results.assessments.append(assessment)
             results.conditions.extend(raised)
+            results.alarm_limits.extend(self._conditions.limits.take_changes())
             results.waveforms.extend(group.waveforms(self._config.asset_id, window, raised))
 
     def _assessment(self, group: ChannelGroup, window: GroupWindow) -> r.Assessment:
