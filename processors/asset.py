@@ -22,6 +22,8 @@ from processors.group import ChannelGroup, GroupState
 from processors.judging import GroupWindow
 from processors.own_features import FeatureCode
 
+#: Kind of a machine event after which the machine isn't what it was: a part replaced, a work order closed.
+MAINTENANCE: Final = "maintenance"
 STATE_VERSION: Final = 3
 #: A speed reading serves windows that end at most this much later (ns).
 _SPEED_AGE_NS: Final = 10_000_000_000
@@ -116,6 +118,8 @@ class AssetPipeline:
     ) -> None:
         """Take a valid record of this asset; add what follows from it to `results`.
 
+        After maintenance every model learns anew from the next window on.
+
         Raises
         ------
         BadRecord
@@ -129,6 +133,9 @@ class AssetPipeline:
             self._read(record, results)
         else:
             results.events.append(record)
+            if record.kind == MAINTENANCE:
+                for group in self._groups.values():
+                    group.learn_anew()
 
     def _group(self, block: r.AcquisitionBlock, results: ports.HistoryRows) -> ChannelGroup:
         key = tuple(channel.channel_id for channel in block.channels)

@@ -99,7 +99,15 @@ class WindowJudge:
         self._engines: dict[int, FeatureEngine] = {}
         self._bands = BandChoices() if bands is None else BandChoices.resume(bands)
         self._machine = Machine(points, channel_ids, sampling_rate_hz, config.rules, config.drive_train)
-        self._scoring = AssetScoring.build(config, channel_ids, load_models(config, models), scoring)
+        self._models = models
+        self._scoring = self._scorers(scoring)
+
+    def _scorers(self, state: bytes | None) -> AssetScoring:
+        return AssetScoring.build(self._config, self._channel_ids, load_models(self._config, self._models), state)
+
+    def learn_anew(self) -> None:
+        """Forget what is normal: the machine isn't what it was."""
+        self._scoring = self._scorers(None)
 
     def snapshot(self) -> tuple[BandState, bytes]:
         """Return the state of bands and scorers."""

@@ -7,9 +7,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from adapters.models import ModelFolder
 from contracts.assets import WindowSettings
 from loadtests import features as feature_bench
 from loadtests import results
+from loadtests import scores as score_bench
 from loadtests.machine import describe_machine
 from loadtests.plant import Load
 from runtime.memory import keep_freed_memory
@@ -85,6 +87,25 @@ def features(
     keep_freed_memory()  # as the worker does
     result = {"shapes": feature_bench.measure(seconds, _say), "machine": describe_machine()}
     _finish("features", result, as_json=as_json, record=record)
+
+
+@bench.command("score")
+def score(
+    *,
+    seconds: Annotated[float, typer.Option(min=0.05, max=60, help="Time for each figure.")] = 2.0,
+    batch: Annotated[int, typer.Option(min=1, max=4096, help="Windows that are scored together.")] = 256,
+    as_json: _AsJson = False,
+    record: _Record = False,
+) -> None:
+    """Measure the default scorers: CPU time of a window's scores by baseline, half-space forest and ONNX model.
+
+    \b
+    Example:
+        ./faultline bench score --json
+    """
+    keep_freed_memory()  # as the worker does
+    result = score_bench.measure(seconds, ModelFolder(), _say, batch) | {"machine": describe_machine()}
+    _finish("score", result, as_json=as_json, record=record)
 
 
 @bench.command("scale")

@@ -91,9 +91,14 @@ def test_the_explanation_is_in_the_fields_words() -> None:
     normal[FEATURE_INDEX["kurtosis"]] = 3.1
     worse = normal.copy()
     worse[FEATURE_INDEX["kurtosis"]] = 6.8
+    normal[FEATURE_INDEX["bpfo_db"]] = worse[FEATURE_INDEX["bpfo_db"]] = 4.0
+    worse[FEATURE_INDEX["bpfo_db"]] += 14.0
     run(scoring, [normal.astype(np.float32)[np.newaxis]] * 10)
     (scores,) = run(scoring, [worse.astype(np.float32)[np.newaxis]])
-    assert [fact.text for fact in scores[BASELINE].explanation] == ["kurtosis 3.1 → 6.8"]
+    assert [fact.text for fact in scores[BASELINE].explanation] == [
+        "kurtosis 3.1 → 6.8",
+        "envelope at BPFO +14 dB",
+    ]
 
 
 @pytest.mark.parametrize("model", [BASELINE, FOREST, AUTOENCODER])
