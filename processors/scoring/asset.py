@@ -9,8 +9,8 @@ conformal threshold in that regime is.
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -21,17 +21,27 @@ from contracts.errors import ConfigurationError
 from contracts.features import FEATURE_NAMES
 from contracts.records import Evidence, Score
 from processors.scoring import reconstruction
+from processors.scoring.agreement import Agreement
 from processors.scoring.baseline import FLAG_Z, Baseline, Regime, robust_zs
 from processors.scoring.calibration import Calibration
+from processors.scoring.charts import Cusum, Ewma, PageHinkley
 from processors.scoring.explanation import SEVERITY_COLUMNS, explain
 from processors.scoring.half_space_trees import READY, Forest, Grove
-from processors.scoring.state import pack, unpack
+from processors.scoring.port import Scorer
+from processors.scoring.state import ChannelState, pack, unpack
 
 BASELINE: Final = "baseline"
 BASELINE_VERSION: Final = "1"
 HALF_SPACE_TREES: Final = "half-space-trees"
+#: Scorers of single channels, by the name of the model.
+SCORERS: Final[Mapping[str, Callable[[bytes | None], Scorer]]] = {
+    "ewma": Ewma,
+    "cusum": Cusum,
+    "page-hinkley": PageHinkley,
+    "t2-spe": Agreement,
+}
 #: Models that come with the code: they need no bytes.
-BUILT_IN_MODELS: Final = frozenset({BASELINE, HALF_SPACE_TREES})
+BUILT_IN_MODELS: Final = frozenset({BASELINE, HALF_SPACE_TREES, *SCORERS})
 
 _UNKNOWN: Final = Score(model=BASELINE, version=BASELINE_VERSION, value=None, threshold=None, learning=True)
 
@@ -42,6 +52,7 @@ class ChannelScoring:
 
     baseline: Baseline
     forest: Forest | None
+    scorers: dict[str, Scorer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +115,30 @@ class AssetScoring:
             If a model is missing or unfit, or the state has a format this code doesn't know.
         """
         challengers = tuple(_challenger(reference, models) for reference in config.models if reference.name != BASELINE)
-        with_forest = any(challenger.autoencoder is None for challenger in challengers)
+        names = {challenger.reference.name: challenger.key for challenger in challengers}
         known = unpack(resume_state) if resume_state is not None else {}
         keys = {challenger.key for challenger in challengers}
         channels = []
         for channel_id in channel_ids:
-            regimes, masses = known.get(channel_id, ({}, None))
-            for regime in regimes.values():
+            was = known.get(channel_id, ChannelState())
+            for regime in was.regimes.values():
                 regime.calibrations = {key: kept for key, kept in regime.calibrations.items() if key in keys}
-            forest = Forest(_seed(channel_id), masses) if with_forest else None
-            channels.append(ChannelScoring(Baseline(config.rules.baseline_windows, regimes), forest))
+            forest = Forest(_seed(channel_id), was.masses) if HALF_SPACE_TREES in names else None
+            scorers = {
+                names[name]: make(was.scorers.get(names[name])) for name, make in SCORERS.items() if name in names
+            }
+            channels.append(ChannelScoring(Baseline(config.rules.baseline_windows, was.regimes), forest, scorers))
         return cls(channels, channel_ids, challengers)
 
     def snapshot(self) -> bytes:
         """Return the whole state in plain arrays; `build` goes on from it."""
         return pack(
             {
-                channel_id: (channel.baseline.regimes, channel.forest.snapshot() if channel.forest else None)
+                channel_id: ChannelState(
+                    channel.baseline.regimes,
+                    channel.forest.snapshot() if channel.forest else None,
+                    {key: scorer.snapshot() for key, scorer in channel.scorers.items()},
+                )
                 for channel_id, channel in zip(self._channel_ids, self._channels, strict=True)
             }
         )
@@ -198,7 +216,9 @@ class AssetScoring:
             calibration = known.calibrations.setdefault(challenger.key, Calibration())
             threshold = calibration.threshold
             flagged = threshold is not None and value > threshold
-            because = _explain(squared[row], x[row], known) if flagged else ()
+            scorer = self._channels[row].scorers.get(challenger.key)
+            weights = squared[row] if scorer is None else scorer.explain(z[row])
+            because = _explain(weights, x[row], known) if flagged else ()
             scores[row].append(_score(challenger, value, threshold, because))
             if may:
                 calibration.add(value)
@@ -212,6 +232,10 @@ class AssetScoring:
         if challenger.autoencoder is not None:
             squared = challenger.autoencoder.rebuild(z)
             return reconstruction.root_mean(squared).tolist(), squared
+        if challenger.reference.name in SCORERS:
+            return [
+                channel.scorers[challenger.key].score(row) for channel, row in zip(self._channels, z, strict=True)
+            ], z
         return self._grove.score(z) if self._grove is not None else [None] * len(z), np.square(z)
 
     def _learn(
@@ -227,6 +251,11 @@ class AssetScoring:
             self._channels[row].baseline.learn(regime, x[row])
         if self._grove is not None:
             self._grove.learn(z, learn & known)
+        if not any(channel.scorers for channel in self._channels):
+            return
+        for row in np.flatnonzero(known & np.isfinite(z).any(axis=1)).tolist():
+            for scorer in self._channels[row].scorers.values():
+                scorer.take(z[row], normal=bool(learn[row]))
 
 
 def warm_up() -> None:
@@ -238,7 +267,7 @@ def warm_up() -> None:
 
 
 def _challenger(reference: ModelReference, models: Mapping[str, bytes]) -> _Challenger:
-    if reference.name == HALF_SPACE_TREES:
+    if reference.name in BUILT_IN_MODELS:
         return _Challenger(reference, None)
     key = f"{reference.name}@{reference.version}"
     if key not in models:
