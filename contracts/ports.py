@@ -273,6 +273,9 @@ class HistoryReader(Protocol):
     async def conditions(self, who: Principal, asset_id: str, limit: int) -> list[dict[str, Any]]:
         """Return condition changes of an asset, newest first."""
 
+    async def hourly_velocity(self, who: Principal, channel_id: str, from_ns: int, to_ns: int) -> list[dict[str, Any]]:
+        """Return hourly means of a channel's velocity, oldest first: ``hour_start_ns``, ``velocity_rms_mm_s_avg``."""
+
     async def alarm_record(self, who: Principal, asset_id: str, since_ns: int) -> dict[str, Any]:
         """Return how often an asset has alarmed since, and how far the calibration of its alarm limits has come."""
 

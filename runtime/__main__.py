@@ -23,6 +23,7 @@ COMMANDS: Final[dict[str, str]] = {
     "features": "List the feature catalogue, and the features of your own.",
     "evaluate": "Say how often the product is right, on data with known truth.",
     "assets": "Import, list or show sites and assets.",
+    "risk": "Rank the assets by health index and remaining life.",
     "prepare": "Bring database schema and topics of the environment's services up to date.",
     "recompute": "Compute the history of the log again and compare it with the database.",
     "dead-letters": "List refused records, show one, put them back once their cause is mended.",

@@ -108,6 +108,11 @@ _ALARMS: Final = """
         AND (%(standing)s::boolean IS NULL OR (state <> 'normal') = %(standing)s) AND {scope}
     ORDER BY changed_at_ns DESC, alarm_id LIMIT %(limit)s
 """
+_HOURLY: Final = """
+    SELECT hour_start_ns, velocity_rms_mm_s_avg FROM feature_hourly
+    WHERE channel_id = %(channel_id)s AND hour_start_ns >= %(from_ns)s AND hour_start_ns < %(to_ns)s AND {scope}
+    ORDER BY hour_start_ns DESC LIMIT %(limit)s
+"""
 _OBSERVED: Final = """
     SELECT min(window_start_ns) AS observed_from_ns, max(window_end_ns) AS observed_to_ns,
         (array_agg(regime ORDER BY window_start_ns DESC))[1] AS regime
@@ -256,6 +261,14 @@ class HistoryReader:
         priority, zone, fault, confidence, reason, evidence, actor, note, acknowledged_by, acknowledged_at_ns.
         """
         return await self._rows(who, _ALARMS, limit, asset_id=asset_id, standing=standing)
+
+    async def hourly_velocity(self, who: Principal, channel_id: str, from_ns: int, to_ns: int) -> list[dict[str, Any]]:
+        """Return the hours that start in [`from_ns`, `to_ns`), oldest first, by the mean of their whole windows.
+
+        Keys: hour_start_ns, velocity_rms_mm_s_avg (mm/s rms, null where undefined).
+        """
+        hours = await self._rows(who, _HOURLY, MOST_ROWS, channel_id=channel_id, from_ns=from_ns, to_ns=to_ns)
+        return hours[::-1]
 
     async def alarm_record(self, who: Principal, asset_id: str, since_ns: int) -> dict[str, Any]:
         """Return how often an asset has alarmed since, and how far the calibration of its alarm limits has come.

@@ -260,9 +260,9 @@ class AssetScoring:
 
 def warm_up() -> None:
     """Import onnxruntime and compile the forest now, so that the first window of a stream needn't wait (seconds)."""
-    forest = Forest(seed=0, masses=READY)
-    forest.score(np.zeros(len(FEATURE_NAMES)))
-    forest.learn(np.zeros(len(FEATURE_NAMES)))
+    grove, z = Grove([Forest(seed=0, masses=READY)]), np.zeros((1, len(FEATURE_NAMES)))
+    grove.score(z)
+    grove.learn(z, np.ones(1, dtype=np.bool_))
     reconstruction.runtime()
 
 

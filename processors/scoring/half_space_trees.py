@@ -125,7 +125,7 @@ class Grove:
 
     def score(self, z: NDArray[np.float64]) -> list[float | None]:
         """Return each channel's score of its robust z's, (n_channels, F), as ``Forest.score``; ``None`` before that."""
-        masses = _weigh_all(_squash(z[:, SEVERITY_COLUMNS]), self._features, self._thresholds, self._masses)
+        masses = _weigh_all(_squash(_severity(z)), self._features, self._thresholds, self._masses)
         return [
             1.0 - mass / _WHOLE if forest.ready else None
             for forest, mass in zip(self._forests, masses.tolist(), strict=True)
@@ -133,9 +133,14 @@ class Grove:
 
     def learn(self, z: NDArray[np.float64], chosen: NDArray[np.bool_]) -> None:
         """Count the windows of the chosen channels, (n_channels,), as ``Forest.learn``."""
-        _count_all(_squash(z[:, SEVERITY_COLUMNS]), self._features, self._thresholds, self._masses, chosen)
+        _count_all(_squash(_severity(z)), self._features, self._thresholds, self._masses, chosen)
         for row in np.flatnonzero(chosen).tolist():
             self._forests[row].counted()
+
+
+def _severity(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    # row after row in memory: the kernels are loaded for that order alone
+    return np.ascontiguousarray(z[:, SEVERITY_COLUMNS])
 
 
 def _squash(z: NDArray[np.float64]) -> NDArray[np.float64]:
