@@ -435,7 +435,11 @@ def test_alarm_record_counts_episodes_and_what_became_of_them(migrated_url: str)
 def test_hourly_features(migrated_url: str) -> None:
     async def scenario() -> None:
         async with Database(migrated_url) as database:
-            await fill(database)
+            reader = await fill(database)
+            span = (NOON_NS - 3600 * SECOND_NS, FAR_NS)
+            (hour,) = await reader.hourly_velocity(EVERYBODY, "N-1-DE.acc", *span)
+            assert hour == {"hour_start_ns": 1_800_000_000 * SECOND_NS, "velocity_rms_mm_s_avg": None}
+            assert await reader.hourly_velocity(NOBODY, "N-1-DE.acc", *span) == []
             rows = await database.rows(
                 "SELECT hour_start_ns, windows, rms_g_max FROM feature_hourly WHERE channel_id = 'N-1-DE.acc'"
             )
