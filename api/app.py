@@ -11,7 +11,7 @@ from api import openapi
 from api.guard import LOOPBACK_HOSTS, Guard
 from api.operations import Operation, Services
 from api.problems import HANDLERS
-from api.routes import alarms, assets, channels, chat, events, health, session, waveforms, web
+from api.routes import alarm_record, alarms, assets, channels, chat, events, health, session, waveforms, web
 from api.sse import Streams, StreamSettings
 from contracts.ports import Assistant, Clock, CommandLog, HistoryReader, Identity, TokenIssuer
 
@@ -91,6 +91,7 @@ def operations_of(*, with_login: bool) -> tuple[Operation, ...]:
         *channels.OPERATIONS,
         *waveforms.OPERATIONS,
         *alarms.OPERATIONS,
+        *alarm_record.OPERATIONS,
         *events.OPERATIONS,
         *chat.OPERATIONS,
         *health.OPERATIONS,

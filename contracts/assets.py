@@ -148,7 +148,8 @@ class RuleSettings:
 
     ``fault_line_db`` and ``fault_harmonics``: a bearing fault needs that many harmonics that high over the floor.
     ``raise_after`` windows in a row raise a condition, ``clear_after`` in a row clear it; to clear, a level must fall
-    ``deadband_db`` (or the zone one step) below its bound.
+    ``deadband_db`` (or the zone one step) below its bound. ``false_alarms_per_month`` is the budget of false alarms
+    that the asset's scores may raise; with 0 they raise no alarm at all.
     """
 
     fault_line_db: float = 10.0
@@ -158,7 +159,7 @@ class RuleSettings:
     clear_after: int = 5
     zone_alarm: Literal["B", "C", "D"] = "C"
     baseline_windows: int = 10
-    score_alarm: bool = False
+    false_alarms_per_month: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,6 +123,25 @@ class StoredReading:
     reading: r.Reading
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlarmLimit:
+    """How far a model's scores must stay over their threshold at a point to raise an alarm, and how well that is known.
+
+    ``limit`` is a ratio to the threshold; it is null, and no alarm is raised, while ``windows`` are fewer than
+    ``windows_needed``. ``expected_per_month`` are the false alarms that the calibration lets expect.
+    """
+
+    asset_id: str
+    point_id: str
+    model: str
+    regime: str
+    at_ns: int
+    windows: int
+    windows_needed: int
+    limit: float | None
+    expected_per_month: float
+
+
 @dataclass(slots=True)
 class HistoryRows:
     """Results that await storage; each has a deterministic key, so storing it twice changes nothing."""
@@ -135,6 +154,12 @@ class HistoryRows:
     gaps: list[Gap] = dataclasses.field(default_factory=list)
     corrections: list[CorrectedFeatures] = dataclasses.field(default_factory=list)
     shadow_scores: list[ShadowScore] = dataclasses.field(default_factory=list)
+    alarm_limits: list[AlarmLimit] = dataclasses.field(default_factory=list)
+
+    def extend(self, more: "HistoryRows") -> None:
+        """Add all of `more`."""
+        for name in self.__slots__:
+            getattr(self, name).extend(getattr(more, name))
 
     def __len__(self) -> int:
         return sum(len(getattr(self, name)) for name in self.__slots__)
@@ -285,6 +310,12 @@ class HistoryReader(Protocol):
 
     async def conditions(self, who: Principal, asset_id: str, limit: int) -> list[dict[str, Any]]:
         """Return condition changes of an asset, newest first."""
+
+    async def hourly_velocity(self, who: Principal, channel_id: str, from_ns: int, to_ns: int) -> list[dict[str, Any]]:
+        """Return hourly means of a channel's velocity, oldest first: ``hour_start_ns``, ``velocity_rms_mm_s_avg``."""
+
+    async def alarm_record(self, who: Principal, asset_id: str, since_ns: int) -> dict[str, Any]:
+        """Return how often an asset has alarmed since, and how far the calibration of its alarm limits has come."""
 
     async def alarms(
         self, who: Principal, *, asset_id: str | None = None, standing: bool | None = None, limit: int = 100

@@ -32,7 +32,9 @@ from processors.model_roles import (
 )
 from processors.own_features import FeatureCode
 
-STATE_VERSION: Final = 2
+#: Kind of a machine event after which the machine isn't what it was: a part replaced, a work order closed.
+MAINTENANCE: Final = "maintenance"
+STATE_VERSION: Final = 3
 #: A speed reading serves windows that end at most this much later (ns).
 _SPEED_AGE_NS: Final = 10_000_000_000
 #: Speed readings that are remembered, for windows which end before the newest.
@@ -151,6 +153,8 @@ class AssetPipeline:
     ) -> None:
         """Take a valid record of this asset; add what follows from it to `results`.
 
+        After maintenance every model learns anew from the next window on.
+
         Raises
         ------
         BadRecord
@@ -164,6 +168,9 @@ class AssetPipeline:
             self._read(record, results)
         else:
             results.events.append(record)
+            if record.kind == MAINTENANCE:
+                for group in self._groups.values():
+                    group.learn_anew()
 
     def _group(self, block: r.AcquisitionBlock, results: ports.HistoryRows) -> ChannelGroup:
         key = tuple(channel.channel_id for channel in block.channels)
@@ -225,6 +232,7 @@ class AssetPipeline:
             results.assessments.append(assessment)
             results.shadow_scores.extend(shadow_rows(assessment, shadows))
             results.conditions.extend(raised)
+            results.alarm_limits.extend(self._conditions.limits.take_changes())
             results.waveforms.extend(group.waveforms(self._config.asset_id, window, raised))
 
     def _refuse(self, failed: Mapping[str, str], at_ns: int, results: ports.HistoryRows) -> None:

@@ -179,6 +179,10 @@ class ChannelGroup:
         """Return features and zones of a window that late blocks have completed; nothing is learnt from it."""
         return self._judge.correct(window, speed_rpm)
 
+    def learn_anew(self) -> None:
+        """Forget what is normal, as ``WindowJudge.learn_anew``."""
+        self._judge.learn_anew()
+
     def waveforms(
         self, asset_id: str, window: GroupWindow, raised: Sequence[r.Condition]
     ) -> list[ports.WaveformSnapshot]:

@@ -118,6 +118,10 @@ class WindowJudge:
     def _scorers(self, state: bytes | None) -> AssetScoring:
         return AssetScoring.build(self._config, self._channel_ids, load_models(self._config, self._models), state)
 
+    def learn_anew(self) -> None:
+        """Forget what is normal: the machine isn't what it was."""
+        self._scoring = self._scorers(None)
+
     def snapshot(self) -> tuple[BandState, bytes]:
         """Return the state of bands and scorers."""
         return self._bands.snapshot(), self._scoring.snapshot()

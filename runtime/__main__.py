@@ -25,6 +25,7 @@ COMMANDS: Final[dict[str, str]] = {
     "train": "Train a scoring model on healthy history, check its export, write it with its card.",
     "assets": "Import, list or show sites and assets.",
     "models": "Propose, review, stage, promote, roll back and compare scoring models.",
+    "risk": "Rank the assets by health index and remaining life.",
     "prepare": "Bring database schema and topics of the environment's services up to date.",
     "recompute": "Compute the history of the log again and compare it with the database.",
     "dead-letters": "List refused records, show one, put them back once their cause is mended.",

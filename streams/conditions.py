@@ -192,7 +192,7 @@ class ConditionWorker:
             await self._outlet.send(topics.CONDITIONS, condition.asset_id, condition)
         if not len(self._rows):
             self._rows_since_s = self._clock.monotonic_s()
-        _extend(self._rows, results)
+        self._rows.extend(results)
 
     async def tick(self) -> None:
         """Append one tick to every owned partition."""
@@ -254,14 +254,3 @@ class ConditionWorker:
             return False
         owned.unsaved.clear()
         return True
-
-
-def _extend(rows: ports.HistoryRows, more: ports.HistoryRows) -> None:
-    rows.assessments += more.assessments
-    rows.conditions += more.conditions
-    rows.readings += more.readings
-    rows.events += more.events
-    rows.waveforms += more.waveforms
-    rows.gaps += more.gaps
-    rows.corrections += more.corrections
-    rows.shadow_scores += more.shadow_scores

@@ -154,7 +154,7 @@ class Reader:
             return []
         values = {name: {"kurtosis": math.nan, "envelope_low_hz": 2000.0}.get(name, 4000.0) for name in names}
         own = {"band_ratio": 0.25, "tilt_deg": None}
-        return [{"window_start_ns": WINDOW_NS, "version": 1, "own_features": own, **values}]
+        return [{"window_start_ns": WINDOW_NS, "version": 1, "partial": False, "own_features": own, **values}]
 
     async def scores(
         self, who: Principal, channel_id: str, from_ns: int, to_ns: int, limit: int
@@ -191,6 +191,27 @@ class Reader:
         self._check("alarms", asset_id, standing, limit)
         steps = [t for t in self.history if self._sees(who, t.asset_id) and asset_id in (None, t.asset_id)]
         return [alarm_row(t) for t in steps if standing is not False][:limit]
+
+    async def hourly_velocity(self, who: Principal, channel_id: str, from_ns: int, to_ns: int) -> list[dict[str, Any]]:
+        self._check("hourly_velocity", channel_id, from_ns, to_ns)
+        return []
+
+    async def alarm_record(self, who: Principal, asset_id: str, since_ns: int) -> dict[str, Any]:
+        self._check("alarm_record", asset_id, since_ns)
+        rule = {"rule": "bearing_fault", "alarms": 3, "called_false": 1, "followed_by_maintenance": 1}
+        limit = {"point_id": f"{asset_id}-DE-H", "regime": "r", "at_ns": WINDOW_NS, "windows_needed": 500}
+        return {
+            "observed_from_ns": NOW_NS - 10 * 86_400 * 10**9,
+            "observed_to_ns": NOW_NS,
+            "regime": "r",
+            "rules": [rule],
+            "limits": [
+                {**limit, "model": "baseline", "windows": 500, "alarm_limit": 2.5, "expected_per_month": 0.5},
+                {**limit, "model": "half-space-trees", "windows": 128, "alarm_limit": None, "expected_per_month": 0.0},
+                {**limit, "model": "baseline", "windows": 1, "alarm_limit": None, "expected_per_month": 0.0}
+                | {"regime": "another"},
+            ],
+        }
 
     async def alarm(self, who: Principal, alarm_id: str) -> dict[str, Any]:
         self._check("alarm", alarm_id)

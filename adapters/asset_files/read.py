@@ -50,8 +50,11 @@ _BOUNDS: Final[dict[str, tuple[float, float]]] = {
     "raise_after": (1, 10_000),
     "clear_after": (1, 10_000),
     "baseline_windows": (1, 100_000),
+    "false_alarms_per_month": (0.0, 1_000.0),
 }
-_FROM_ZERO: Final = frozenset({"out_of_order_tolerance_s", "deadband_db", "contact_angle_deg"})
+_FROM_ZERO: Final = frozenset(
+    {"out_of_order_tolerance_s", "deadband_db", "contact_angle_deg", "false_alarms_per_month"}
+)
 
 
 @dataclass(frozen=True, slots=True)

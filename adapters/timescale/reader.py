@@ -108,6 +108,46 @@ _ALARMS: Final = """
         AND (%(standing)s::boolean IS NULL OR (state <> 'normal') = %(standing)s) AND {scope}
     ORDER BY changed_at_ns DESC, alarm_id LIMIT %(limit)s
 """
+_HOURLY: Final = """
+    SELECT hour_start_ns, velocity_rms_mm_s_avg FROM feature_hourly
+    WHERE channel_id = %(channel_id)s AND hour_start_ns >= %(from_ns)s AND hour_start_ns < %(to_ns)s AND {scope}
+    ORDER BY hour_start_ns DESC LIMIT %(limit)s
+"""
+_OBSERVED: Final = """
+    SELECT min(window_start_ns) AS observed_from_ns, max(window_end_ns) AS observed_to_ns,
+        (array_agg(regime ORDER BY window_start_ns DESC))[1] AS regime
+    FROM (
+        (SELECT window_start_ns, window_end_ns, regime FROM assessment
+            WHERE asset_id = %(asset_id)s AND window_start_ns >= %(since_ns)s AND {scope}
+            ORDER BY window_start_ns LIMIT 1)
+        UNION ALL
+        (SELECT window_start_ns, window_end_ns, regime FROM assessment
+            WHERE asset_id = %(asset_id)s AND window_start_ns >= %(since_ns)s AND {scope}
+            ORDER BY window_start_ns DESC LIMIT 1)
+    ) AS ends
+"""
+# What an operator calls false is told by the note: see docs/operations.md.
+_ALARMS_BY_RULE: Final = """
+    SELECT rule, count(*) AS alarms, count(*) FILTER (WHERE called_false) AS called_false,
+        count(*) FILTER (WHERE maintained AND NOT called_false) AS followed_by_maintenance
+    FROM (
+        SELECT rule,
+            EXISTS (SELECT FROM alarm_history AS step WHERE step.alarm_id = alarm.alarm_id
+                AND step.actor IS NOT NULL AND step.note ILIKE 'false alarm%%') AS called_false,
+            EXISTS (SELECT FROM machine_event AS event WHERE event.asset_id = alarm.asset_id
+                AND event.kind = 'maintenance' AND event.at_ns > alarm.started_at_ns)
+            OR EXISTS (SELECT FROM service_event AS service WHERE service.asset_id = alarm.asset_id
+                AND service.performed_at > faultline_at(alarm.started_at_ns)) AS maintained
+        FROM alarm WHERE asset_id = %(asset_id)s AND started_at_ns >= %(since_ns)s AND {scope}
+    ) AS judged
+    GROUP BY rule ORDER BY rule LIMIT %(limit)s
+"""
+_ALARM_LIMITS: Final = """
+    SELECT DISTINCT ON (point_id, model, regime) point_id, model, regime, at_ns, windows, windows_needed, alarm_limit,
+        expected_per_month
+    FROM alarm_limit WHERE asset_id = %(asset_id)s AND {scope}
+    ORDER BY point_id, model, regime, at_ns DESC LIMIT %(limit)s
+"""
 _ALARM: Final = "SELECT * FROM alarm WHERE alarm_id = %(alarm_id)s AND {scope}"
 _ALARM_HISTORY: Final = """
     SELECT * FROM alarm_history WHERE alarm_id = %(alarm_id)s AND {scope} ORDER BY sequence LIMIT %(limit)s
@@ -221,6 +261,28 @@ class HistoryReader:
         priority, zone, fault, confidence, reason, evidence, actor, note, acknowledged_by, acknowledged_at_ns.
         """
         return await self._rows(who, _ALARMS, limit, asset_id=asset_id, standing=standing)
+
+    async def hourly_velocity(self, who: Principal, channel_id: str, from_ns: int, to_ns: int) -> list[dict[str, Any]]:
+        """Return the hours that start in [`from_ns`, `to_ns`), oldest first, by the mean of their whole windows.
+
+        Keys: hour_start_ns, velocity_rms_mm_s_avg (mm/s rms, null where undefined).
+        """
+        hours = await self._rows(who, _HOURLY, MOST_ROWS, channel_id=channel_id, from_ns=from_ns, to_ns=to_ns)
+        return hours[::-1]
+
+    async def alarm_record(self, who: Principal, asset_id: str, since_ns: int) -> dict[str, Any]:
+        """Return how often an asset has alarmed since, and how far the calibration of its alarm limits has come.
+
+        Keys: observed_from_ns, observed_to_ns and regime of the windows since (null without one); ``rules`` with rule,
+        alarms, called_false (by the note of a command) and followed_by_maintenance; ``limits``, the newest of each
+        point, model and regime: point_id, model, regime, at_ns, windows, windows_needed, alarm_limit,
+        expected_per_month.
+        """
+        span: dict[str, Any] = {"asset_id": asset_id, "since_ns": since_ns}
+        [observed] = await self._rows(who, _OBSERVED, 1, **span)
+        rules = await self._rows(who, _ALARMS_BY_RULE, MOST_ROWS, **span)
+        limits = await self._rows(who, _ALARM_LIMITS, MOST_ROWS, asset_id=asset_id)
+        return {**observed, "rules": rules, "limits": limits}
 
     async def alarm(self, who: Principal, alarm_id: str) -> dict[str, Any]:
         """Return one alarm, with the keys of `alarms`; raise ``NotFound``."""

@@ -15,7 +15,7 @@ import msgspec
 
 from contracts import records as r
 from contracts.features import FEATURE_NAMES
-from contracts.ports import CorrectedFeatures, Gap, HistoryRows, ShadowScore, WaveformSnapshot
+from contracts.ports import AlarmLimit, CorrectedFeatures, Gap, HistoryRows, ShadowScore, WaveformSnapshot
 
 Row = tuple[Any, ...]
 #: table → key → values, in canonical form.
@@ -99,6 +99,11 @@ GAP: Final = Table(
     _columns("asset_id text, channel_group text, from_ns int8, to_ns int8, cause text"),
     {},
 )
+ALARM_LIMIT: Final = Table(
+    "alarm_limit",
+    _columns("asset_id text, point_id text, model text, regime text, at_ns int8"),
+    _columns("windows int8, windows_needed int8, alarm_limit float8, expected_per_month float8"),
+)
 CONDITION: Final = Table(
     "condition",
     _columns("condition_id text"),
@@ -131,6 +136,7 @@ HISTORY: Final = (
     WAVEFORM,
     MACHINE_EVENT,
     GAP,
+    ALARM_LIMIT,
     CONDITION,
 )
 #: Every table that can be compared, by name.
@@ -153,6 +159,7 @@ def flatten(rows: HistoryRows) -> dict[str, list[Row]]:
         "waveform": [_of(WAVEFORM, waveform) for waveform in rows.waveforms],
         "machine_event": [_of(MACHINE_EVENT, event) for event in rows.events],
         "gap": [_of(GAP, gap) for gap in rows.gaps],
+        "alarm_limit": [_of(ALARM_LIMIT, limit, alarm_limit=limit.limit) for limit in rows.alarm_limits],
         "condition": [_of(CONDITION, c, evidence=as_json(c.evidence)) for c in rows.conditions],
     }
 
@@ -232,7 +239,9 @@ def transition_row(transition: r.AlarmTransition) -> dict[str, Any]:
     return {**row, "traceparent": cleaned(transition.traceparent)}
 
 
-_Source = r.Assessment | r.MachineEvent | r.Condition | r.AlarmTransition | r.Reading | WaveformSnapshot | Gap
+_Source = (
+    r.Assessment | r.MachineEvent | r.Condition | r.AlarmTransition | r.Reading | WaveformSnapshot | Gap | AlarmLimit
+)
 
 
 def _of(table: Table, record: _Source, **given: Any) -> Row:

@@ -10,6 +10,7 @@ so for a sensor fault, for missing data, for a refused model, and for a machine 
 go on running.
 """
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,8 +21,10 @@ from contracts.assets import AssetConfiguration
 from contracts.errors import ConfigurationError
 from contracts.identifiers import stable_id
 from contracts.records import Assessment, Condition, ConditionState, Evidence, Priority, Zone
-from processors.conditions.findings import RULES, label, views
+from processors.conditions.alarm_limits import AlarmLimits, LimitsState, Sustained
+from processors.conditions.findings import RULES, PointView, label, views
 from processors.conditions.gate import Change, Finding, Gate, Verdict
+from processors.regime import STOPPED
 
 #: Silence of an asset, in seconds of the log's time, after which its data count as missing.
 SILENCE_LIMIT_S: Final = 30.0
@@ -30,7 +33,7 @@ MODEL_REFUSED: Final = "model_refused"
 _ANOMALY: Final = "anomaly"
 _SENSOR_FAULT: Final = "sensor_fault"
 _BEARING_FAULT: Final = "bearing_fault"
-_VERSION: Final = b"\x01"
+_VERSION: Final = b"\x02"
 
 
 @dataclass(slots=True)
@@ -38,6 +41,7 @@ class _State:
     sequence: int = 0
     #: (point, rule, gate) in the order of first use.
     gates: list[tuple[str, str, Gate]] = field(default_factory=list)
+    limits: LimitsState = field(default_factory=LimitsState)
 
 
 class ConditionLogic:
@@ -55,6 +59,7 @@ class ConditionLogic:
         self._config = config
         self._sequence = state.sequence
         self._gates = {(point_id, rule): gate for point_id, rule, gate in state.gates}
+        self.limits = AlarmLimits(config, state.limits)
 
     @classmethod
     def build(cls, config: AssetConfiguration, resume_state: bytes | None) -> "ConditionLogic":
@@ -76,11 +81,12 @@ class ConditionLogic:
     def snapshot(self) -> bytes:
         """Return the whole state; `build` goes on from it."""
         gates = [(point_id, rule, gate) for (point_id, rule), gate in self._gates.items()]
-        return _VERSION + msgspec.msgpack.encode(_State(self._sequence, gates))
+        return _VERSION + msgspec.msgpack.encode(_State(self._sequence, gates, self.limits.snapshot()))
 
     def reconfigure(self, config: AssetConfiguration) -> None:
         """Judge by `config` from here on; what stands goes on standing until it clears by the new rules."""
         self._config = config
+        self.limits.reconfigure(config)
 
     def suspected(self, point_id: str) -> bool:
         """Return whether a fault stands or is suspected at the point: models must not learn from it.
@@ -113,16 +119,35 @@ class ConditionLogic:
             for rule, read in RULES.items():
                 judged = view if rule == _SENSOR_FAULT else trusted
                 finding = read(judged) if judged.channels else None
-                if finding is None:
-                    continue
-                gate = self._gates.setdefault((view.point_id, rule), Gate())
-                # While scores raise nothing their row is counted on, so that learning stops all the same.
-                muted = rule == _ANOMALY and not rules.score_alarm and not gate.raised
-                raise_after = gate.row + 2 if muted else rules.raise_after
-                change = gate.step(finding, at_ns, raise_after, rules.clear_after)
-                if change is not None:
-                    made.append(self._condition(view.point_id, rule, gate, change, finding, at_ns, traceparent))
+                if rule == _ANOMALY:
+                    made += self._judge_scores(assessment, trusted, finding, traceparent)
+                elif finding is not None:
+                    gate = self._gates.setdefault((view.point_id, rule), Gate())
+                    change = gate.step(finding, at_ns, rules.raise_after, rules.clear_after)
+                    if change is not None:
+                        made.append(self._condition(view.point_id, rule, gate, change, finding, at_ns, traceparent))
         return made
+
+    def _judge_scores(
+        self, assessment: Assessment, view: PointView, finding: Finding | None, traceparent: str | None
+    ) -> list[Condition]:
+        at_ns, rules, point_id = assessment.window_end_ns, self._config.rules, view.point_id
+        gate = self._gates.setdefault((point_id, _ANOMALY), Gate())
+        normal = assessment.regime != STOPPED and not gate.raised and not self._diagnosed(point_id)
+        over = self.limits.judge(point_id, assessment.regime, view.channels, at_ns, normal=normal)
+        if finding is None:
+            return []
+        # While scores raise nothing their row is counted on, so that learning stops all the same.
+        raise_after = rules.raise_after if over is not None or gate.raised else gate.row + 2
+        change = gate.step(_told(finding, over), at_ns, raise_after, rules.clear_after)
+        if change is None:
+            return []
+        return [self._condition(point_id, _ANOMALY, gate, change, _told(finding, over), at_ns, traceparent)]
+
+    def _diagnosed(self, point_id: str) -> bool:
+        """Return whether anything but scores speaks against the point."""
+        gates = (self._gates.get((point_id, rule)) for rule in RULES if rule != _ANOMALY)
+        return any(gate is not None and not gate.at_rest for gate in gates)
 
     def tick(self, at_ns: int, silent_for_s: float | None) -> list[Condition]:
         """Take one tick of the log's clock and return the condition on missing data, if it changes.
@@ -219,6 +244,13 @@ class ConditionLogic:
             evidence=finding.evidence,
             traceparent=traceparent,
         )
+
+
+def _told(finding: Finding, over: Sustained | None) -> Finding:
+    if over is None:
+        return finding
+    limit = f"{over.model} {over.ratio:.3g} times its threshold for some windows, alarm limit {over.limit:.3g}"
+    return dataclasses.replace(finding, text=f"{finding.text}; {limit}")
 
 
 def priority(rule: str, zone: Zone | None) -> Priority:

@@ -10,8 +10,8 @@ conformal threshold in that regime is.
 import dataclasses
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -22,17 +22,29 @@ from contracts.errors import ConfigurationError
 from contracts.features import FEATURE_NAMES
 from contracts.records import Evidence, Score
 from processors.scoring import reconstruction
-from processors.scoring.baseline import FLAG_Z, Baseline, Regime, robust_z
+from processors.scoring.agreement import Agreement
+from processors.scoring.baseline import FLAG_Z, Baseline, Regime, robust_zs
 from processors.scoring.calibration import Calibration
+from processors.scoring.charts import Cusum, Ewma, PageHinkley
 from processors.scoring.explanation import SEVERITY_COLUMNS, explain
-from processors.scoring.half_space_trees import READY, Forest
-from processors.scoring.state import pack, unpack
+from processors.scoring.half_space_trees import READY, Forest, Grove
+from processors.scoring.port import Scorer
+from processors.scoring.state import ChannelState, pack, unpack
 
 BASELINE: Final = "baseline"
 BASELINE_VERSION: Final = "1"
 HALF_SPACE_TREES: Final = "half-space-trees"
+#: Scorers of single channels, by the name of the model.
+SCORERS: Final[Mapping[str, Callable[[bytes | None], Scorer]]] = {
+    "ewma": Ewma,
+    "cusum": Cusum,
+    "page-hinkley": PageHinkley,
+    "t2-spe": Agreement,
+}
 #: Models that come with the code: they need no bytes.
-BUILT_IN_MODELS: Final = frozenset({BASELINE, HALF_SPACE_TREES})
+BUILT_IN_MODELS: Final = frozenset({BASELINE, HALF_SPACE_TREES, *SCORERS})
+
+_UNKNOWN: Final = Score(model=BASELINE, version=BASELINE_VERSION, value=None, threshold=None, learning=True)
 
 
 @dataclass(slots=True)
@@ -41,6 +53,7 @@ class ChannelScoring:
 
     baseline: Baseline
     forest: Forest | None
+    scorers: dict[str, Scorer] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +85,8 @@ class AssetScoring:
         self._channels = tuple(channels)
         self._channel_ids = tuple(channel_ids)
         self._challengers = tuple(challengers)
+        forests = [channel.forest for channel in channels if channel.forest is not None]
+        self._grove = Grove(forests) if forests else None
 
     @classmethod
     def build(
@@ -101,23 +116,30 @@ class AssetScoring:
             If a model is missing or unfit, or the state has a format this code doesn't know.
         """
         challengers = tuple(_challenger(reference, models) for reference in config.models if reference.name != BASELINE)
-        with_forest = any(challenger.autoencoder is None for challenger in challengers)
+        names = {challenger.reference.name: challenger.key for challenger in challengers}
         known = unpack(resume_state) if resume_state is not None else {}
         keys = {challenger.key for challenger in challengers}
         channels = []
         for channel_id in channel_ids:
-            regimes, masses = known.get(channel_id, ({}, None))
-            for regime in regimes.values():
+            was = known.get(channel_id, ChannelState())
+            for regime in was.regimes.values():
                 regime.calibrations = {key: kept for key, kept in regime.calibrations.items() if key in keys}
-            forest = Forest(_seed(channel_id), masses) if with_forest else None
-            channels.append(ChannelScoring(Baseline(config.rules.baseline_windows, regimes), forest))
+            forest = Forest(_seed(channel_id), was.masses) if HALF_SPACE_TREES in names else None
+            scorers = {
+                names[name]: make(was.scorers.get(names[name])) for name, make in SCORERS.items() if name in names
+            }
+            channels.append(ChannelScoring(Baseline(config.rules.baseline_windows, was.regimes), forest, scorers))
         return cls(channels, channel_ids, challengers)
 
     def snapshot(self) -> bytes:
         """Return the whole state in plain arrays; `build` goes on from it."""
         return pack(
             {
-                channel_id: (channel.baseline.regimes, channel.forest.snapshot() if channel.forest else None)
+                channel_id: ChannelState(
+                    channel.baseline.regimes,
+                    channel.forest.snapshot() if channel.forest else None,
+                    {key: scorer.snapshot() for key, scorer in channel.scorers.items()},
+                )
                 for channel_id, channel in zip(self._channel_ids, self._channels, strict=True)
             }
         )
@@ -170,16 +192,11 @@ class AssetScoring:
             raise ValueError(f"values {values.shape} and learn {learn.shape}; {shape} and {shape[:1]} expected")
         x = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
         learnt = [channel.baseline.visit(regime) for channel in self._channels]
-        z = np.full(shape, np.nan)
-        for row, known in enumerate(learnt):
-            if known is not None:
-                z[row] = robust_z(known, x[row])
-        scores = [[_baseline_score(x[row], z[row], known)] for row, known in enumerate(learnt)]
+        z = robust_zs(learnt, x)
+        scores = _baseline_scores(x, z, learnt)
         for challenger in self._challengers:
             self._challenge(challenger, x, z, learnt, learn, scores)
-        for row, channel in enumerate(self._channels):
-            if learn[row]:
-                self._learn(channel, regime, x[row], z[row], learnt[row])
+        self._learn(regime, x, z, learnt, learn)
         return [tuple(of_channel) for of_channel in scores]
 
     def _challenge(
@@ -192,15 +209,10 @@ class AssetScoring:
         scores: list[list[Score]],
     ) -> None:
         """Append the challenger's score of each channel, and calibrate it where the window is normal."""
-        squared = challenger.autoencoder.rebuild(z) if challenger.autoencoder and any(learnt) else None
-        errors = reconstruction.root_mean(squared) if squared is not None else None
-        for row, (channel, known) in enumerate(zip(self._channels, learnt, strict=True)):
-            value, weights = None, np.square(z[row])
-            if known is not None and errors is not None and squared is not None:
-                value, weights = float(errors[row]), squared[row]
-            elif known is not None and channel.forest is not None and channel.forest.ready:
-                value = channel.forest.score(z[row])
-            if known is None or value is None or np.isnan(z[row]).all():
+        values, squared = self._values(challenger, z, learnt)
+        empty = np.asarray(np.isnan(z).all(axis=1)).tolist()
+        for row, (value, known, may) in enumerate(zip(values, learnt, learn.tolist(), strict=True)):
+            if known is None or value is None or empty[row]:
                 scores[row].append(_score(challenger, None, None))
                 continue
             if not math.isfinite(value):
@@ -209,31 +221,58 @@ class AssetScoring:
             calibration = known.calibrations.setdefault(challenger.key, Calibration())
             threshold = calibration.threshold
             flagged = threshold is not None and value > threshold
+            scorer = self._channels[row].scorers.get(challenger.key)
+            weights = squared[row] if scorer is None else scorer.explain(z[row])
             because = _explain(weights, x[row], known) if flagged else ()
             scores[row].append(_score(challenger, value, threshold, because))
-            if learn[row]:
+            if may:
                 calibration.add(value)
 
-    @staticmethod
+    def _values(
+        self, challenger: _Challenger, z: NDArray[np.float64], learnt: Sequence[Regime | None]
+    ) -> tuple[Sequence[float | None], NDArray[np.float64]]:
+        """Return the challenger's value of each channel, where it has one, and what each feature adds to it."""
+        if not any(learnt):
+            return [None] * len(z), z
+        if challenger.autoencoder is not None:
+            squared = challenger.autoencoder.rebuild(z)
+            return reconstruction.root_mean(squared).tolist(), squared
+        if challenger.reference.name in SCORERS:
+            return [
+                channel.scorers[challenger.key].score(row) for channel, row in zip(self._channels, z, strict=True)
+            ], z
+        return self._grove.score(z) if self._grove is not None else [None] * len(z), np.square(z)
+
     def _learn(
-        channel: ChannelScoring, regime: str, x: NDArray[np.float64], z: NDArray[np.float64], known: Regime | None
+        self,
+        regime: str,
+        x: NDArray[np.float64],
+        z: NDArray[np.float64],
+        learnt: Sequence[Regime | None],
+        learn: NDArray[np.bool_],
     ) -> None:
-        if known is None:
-            channel.baseline.learn(regime, x)
-        elif channel.forest is not None:
-            channel.forest.learn(z)
+        known = np.array([one is not None for one in learnt])
+        for row in np.flatnonzero(learn & ~known).tolist():
+            self._channels[row].baseline.learn(regime, x[row])
+        if self._grove is not None:
+            self._grove.learn(z, learn & known)
+        if not any(channel.scorers for channel in self._channels):
+            return
+        for row in np.flatnonzero(known & np.isfinite(z).any(axis=1)).tolist():
+            for scorer in self._channels[row].scorers.values():
+                scorer.take(z[row], normal=bool(learn[row]))
 
 
 def warm_up() -> None:
     """Import onnxruntime and compile the forest now, so that the first window of a stream needn't wait (seconds)."""
-    forest = Forest(seed=0, masses=READY)
-    forest.score(np.zeros(len(FEATURE_NAMES)))
-    forest.learn(np.zeros(len(FEATURE_NAMES)))
+    grove, z = Grove([Forest(seed=0, masses=READY)]), np.zeros((1, len(FEATURE_NAMES)))
+    grove.score(z)
+    grove.learn(z, np.ones(1, dtype=np.bool_))
     reconstruction.runtime()
 
 
 def _challenger(reference: ModelReference, models: Mapping[str, bytes]) -> _Challenger:
-    if reference.name == HALF_SPACE_TREES:
+    if reference.name in BUILT_IN_MODELS:
         return _Challenger(reference, None)
     key = reference.key
     if key not in models:
@@ -241,22 +280,33 @@ def _challenger(reference: ModelReference, models: Mapping[str, bytes]) -> _Chal
     return _Challenger(reference, reconstruction.load(key, models[key]))
 
 
-def _baseline_score(x: NDArray[np.float64], z: NDArray[np.float64], known: Regime | None) -> Score:
-    if known is None:
-        return Score(model=BASELINE, version=BASELINE_VERSION, value=None, threshold=None, learning=True)
-    severity = np.where(np.isfinite(z[SEVERITY_COLUMNS]), z[SEVERITY_COLUMNS], -np.inf)
-    largest = float(severity.max())
-    value = max(largest, 0.0) if np.isfinite(largest) else None
-    because: NDArray[np.float64] = np.full(len(z), np.nan)
-    because[SEVERITY_COLUMNS] = np.where(severity > FLAG_Z, severity, np.nan)
-    return Score(
-        model=BASELINE,
-        version=BASELINE_VERSION,
-        value=value,
-        threshold=FLAG_Z,
-        learning=False,
-        explanation=_explain(because, x, known) if largest > FLAG_Z else (),
-    )
+def _baseline_scores(
+    x: NDArray[np.float64], z: NDArray[np.float64], learnt: Sequence[Regime | None]
+) -> list[list[Score]]:
+    severity = z[:, SEVERITY_COLUMNS]
+    severity = np.where(np.isfinite(severity), severity, -np.inf)
+    largest = severity.max(axis=1).tolist()
+    scores = []
+    for row, (most, known) in enumerate(zip(largest, learnt, strict=True)):
+        if known is None:
+            scores.append([_UNKNOWN])
+            continue
+        because: tuple[Evidence, ...] = ()
+        if most > FLAG_Z:
+            weights = np.full(z.shape[1], np.nan)
+            weights[SEVERITY_COLUMNS] = np.where(severity[row] > FLAG_Z, severity[row], np.nan)
+            because = _explain(weights, x[row], known)
+        value = max(most, 0.0) if most > -math.inf else None
+        score = Score(
+            model=BASELINE,
+            version=BASELINE_VERSION,
+            value=value,
+            threshold=FLAG_Z,
+            learning=False,
+            explanation=because,
+        )
+        scores.append([score])
+    return scores
 
 
 def _score(

@@ -9,6 +9,7 @@ small-sample factor n / (n - 0.8) of the MAD after Croux & Rousseeuw, Time-Effic
 Estimators of Scale (1992).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -163,6 +164,13 @@ def robust_z(regime: Regime, values: NDArray[np.float64]) -> NDArray[np.float64]
     z : ndarray, shape (F,), float64
         NaN where the value or the baseline is undefined.
     """
-    if regime.centre is None or regime.scale is None:
-        return np.full(len(FEATURE_NAMES), np.nan)
-    return (values - regime.centre.astype(np.float64)) / regime.scale.astype(np.float64)
+    z: NDArray[np.float64] = robust_zs([regime], values[np.newaxis])[0]
+    return z
+
+
+def robust_zs(regimes: Sequence[Regime | None], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ``robust_z`` of each row of values, (n, F), by its regime; NaN where that isn't learnt."""
+    unknown = np.full(len(FEATURE_NAMES), np.nan, dtype=np.float32)
+    centres = [unknown if regime is None or regime.centre is None else regime.centre for regime in regimes]
+    scales = [unknown if regime is None or regime.scale is None else regime.scale for regime in regimes]
+    return np.asarray((values - np.array(centres, dtype=np.float64)) / np.array(scales, dtype=np.float64))

@@ -44,10 +44,10 @@ _WORDS: Final = {
     "band_low_g": "band 10 Hz-1 kHz",
     "band_mid_g": "band 1-5 kHz",
     "band_high_g": "band above 5 kHz",
-    "bpfo_db": "BPFO",
-    "bpfi_db": "BPFI",
-    "bsf_db": "2xBSF",
-    "ftf_db": "FTF",
+    "bpfo_db": "envelope at BPFO",
+    "bpfi_db": "envelope at BPFI",
+    "bsf_db": "envelope at 2xBSF",
+    "ftf_db": "envelope at FTF",
 }
 
 
@@ -76,7 +76,6 @@ def explain(
             continue
         feature, before, now = FEATURES[column], float(centre[column]), float(values[column])
         sign = 1.0 if now >= before else -1.0
-        unit = "" if feature.unit == "1" else f" {feature.unit}"
         facts.append(
             Evidence(
                 name=feature.name,
@@ -84,10 +83,17 @@ def explain(
                 unit=feature.unit,
                 limit=before + sign * flag_z * float(scale[column]),
                 frequency_hz=None,
-                text=f"{_words(feature.name)} {before:.2g} → {now:.2g}{unit}",
+                text=f"{_words(feature.name)} {_change(before, now, feature.unit)}",
             )
         )
     return tuple(facts)
+
+
+def _change(before: float, now: float, unit: str) -> str:
+    """Return what an analyst says of a change: levels by their difference, quantities from what to what."""
+    if unit == "dB":
+        return f"{now - before:+.0f} dB"
+    return f"{before:.2g} → {now:.2g}" if unit == "1" else f"{before:.2g} → {now:.2g} {unit}"
 
 
 def _words(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Half-space trees as one channel's second opinion: River's algorithm over flat arrays.
+"""Half-space trees as each channel's second opinion: River's algorithm over flat arrays.
 
 Why not River's objects: a forest of them takes 310 KB, 8 ms to build and most of a full garbage collection; here it is
 14 KB and a third of a millisecond, which is what lets a worker take over thousands of channels at once.
@@ -12,6 +12,7 @@ stop while a fault is suspected: half-space trees take anomalies that come packe
 """
 
 import random
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -32,6 +33,8 @@ _BRANCHES: Final = 2**HEIGHT - 1
 _SIZE_LIMIT: Final = 0.1 * WINDOW
 #: A split keeps this share of its range away from either end.
 _PADDING: Final = 0.15
+#: The mass of a point that every window of every tree has passed.
+_WHOLE: Final = N_TREES * WINDOW * _NODES
 #: Robust z that is squashed to three quarters of the way.
 _HALF_WAY_Z: Final = 3.0
 #: Bytes of the counter and the flag before the masses.
@@ -51,6 +54,13 @@ class Forest:
     masses : bytes, optional
         A snapshot to go on from.
 
+    Attributes
+    ----------
+    features, thresholds : ndarray, shape (N_TREES, nodes), uint8 and float64
+        What each branch asks.
+    masses : ndarray, shape (2, N_TREES, nodes), uint8
+        Windows that passed each node: of the last whole window of 50, and of the one that is being counted.
+
     Raises
     ------
     ConfigurationError
@@ -62,9 +72,8 @@ class Forest:
         if len(state) != _STATE_BYTES:
             raise ConfigurationError(f"half-space trees have {_STATE_BYTES} bytes of state, not {len(state)}")
         self._counter, self._ready = state[0], bool(state[1])
-        # of the last whole window, then of the one that is being counted
-        self._masses = np.frombuffer(state, np.uint8, offset=_HEAD).reshape(2, N_TREES, _NODES).copy()
-        self._features, self._thresholds = _grow(seed)
+        self.masses = np.frombuffer(state, np.uint8, offset=_HEAD).reshape(2, N_TREES, _NODES).copy()
+        self.features, self.thresholds = _grow(seed)
 
     @property
     def ready(self) -> bool:
@@ -75,21 +84,63 @@ class Forest:
         """Return the anomaly score, 0 to 1, of robust z's (F,); features that are undefined count as normal."""
         if not self._ready:
             return 0.0
-        mass = _weigh(_squash(z[SEVERITY_COLUMNS]), self._features, self._thresholds, self._masses[0])
-        return 1.0 - int(mass) / (N_TREES * WINDOW * _NODES)
+        mass = _weigh(_squash(z[SEVERITY_COLUMNS]), self.features, self.thresholds, self.masses[0])
+        return 1.0 - int(mass) / _WHOLE
 
     def learn(self, z: NDArray[np.float64]) -> None:
         """Count one normal window."""
-        _count(_squash(z[SEVERITY_COLUMNS]), self._features, self._thresholds, self._masses[1])
+        _count(_squash(z[SEVERITY_COLUMNS]), self.features, self.thresholds, self.masses[1])
+        self.counted()
+
+    def counted(self) -> None:
+        """Take it that the masses have one more window."""
         self._counter += 1
         if self._counter == WINDOW:
-            self._masses[0] = self._masses[1]
-            self._masses[1] = 0
+            self.masses[0] = self.masses[1]
+            self.masses[1] = 0
             self._counter, self._ready = 0, True
 
     def snapshot(self) -> bytes:
         """Return counter, flag and masses, one byte each: no mass exceeds the window of 50."""
-        return bytes([self._counter, self._ready]) + self._masses.tobytes()
+        return bytes([self._counter, self._ready]) + self.masses.tobytes()
+
+
+class Grove:
+    """The forests of several channels, asked and taught together: one call of a kernel instead of one for each.
+
+    Parameters
+    ----------
+    forests : sequence of Forest
+        At least one. Their arrays are moved into the grove's; each stays what it was.
+    """
+
+    def __init__(self, forests: Sequence[Forest]) -> None:
+        self._forests = tuple(forests)
+        self._features = np.stack([forest.features for forest in forests])
+        self._thresholds = np.stack([forest.thresholds for forest in forests])
+        self._masses = np.stack([forest.masses for forest in forests])
+        for row, forest in enumerate(forests):
+            forest.features, forest.thresholds = self._features[row], self._thresholds[row]
+            forest.masses = self._masses[row]
+
+    def score(self, z: NDArray[np.float64]) -> list[float | None]:
+        """Return each channel's score of its robust z's, (n_channels, F), as ``Forest.score``; ``None`` before that."""
+        masses = _weigh_all(_squash(_severity(z)), self._features, self._thresholds, self._masses)
+        return [
+            1.0 - mass / _WHOLE if forest.ready else None
+            for forest, mass in zip(self._forests, masses.tolist(), strict=True)
+        ]
+
+    def learn(self, z: NDArray[np.float64], chosen: NDArray[np.bool_]) -> None:
+        """Count the windows of the chosen channels, (n_channels,), as ``Forest.learn``."""
+        _count_all(_squash(_severity(z)), self._features, self._thresholds, self._masses, chosen)
+        for row in np.flatnonzero(chosen).tolist():
+            self._forests[row].counted()
+
+
+def _severity(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    # row after row in memory: the kernels are loaded for that order alone
+    return np.ascontiguousarray(z[:, SEVERITY_COLUMNS])
 
 
 def _squash(z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -160,3 +211,28 @@ def _count(
             node += 1 if x[features[tree, node]] < thresholds[tree, node] else step
             step //= 2
         masses[tree, node] += 1
+
+
+@kernel()
+def _weigh_all(
+    x: NDArray[np.float64], features: NDArray[np.uint8], thresholds: NDArray[np.float64], masses: NDArray[np.uint8]
+) -> NDArray[np.int64]:
+    """Return `_weigh` of every channel: x (n, features), the others (n, …) as those of one forest."""
+    total = np.empty(len(x), np.int64)
+    for row in range(len(x)):
+        total[row] = _weigh(x[row], features[row], thresholds[row], masses[row, 0])
+    return total
+
+
+@kernel()
+def _count_all(
+    x: NDArray[np.float64],
+    features: NDArray[np.uint8],
+    thresholds: NDArray[np.float64],
+    masses: NDArray[np.uint8],
+    chosen: NDArray[np.bool_],
+) -> None:
+    """`_count` the windows of the chosen channels."""
+    for row in range(len(x)):
+        if chosen[row]:
+            _count(x[row], features[row], thresholds[row], masses[row, 1])

@@ -1,6 +1,6 @@
 """Scoring state as bytes: versioned, plain little-endian arrays in msgpack, nothing that executes when read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -12,10 +12,16 @@ from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
 from processors.scoring.baseline import Regime
 from processors.scoring.calibration import Calibration
 
-_VERSION: Final = b"\x01"
+_VERSION: Final = b"\x02"
 
-#: What a channel knows: its regimes in the order of last visits, and its forest's masses.
-ChannelState = tuple[dict[str, Regime], bytes | None]
+
+@dataclass(slots=True)
+class ChannelState:
+    """What a channel knows: regimes in the order of last visits, its forest's masses, its other scorers by model."""
+
+    regimes: dict[str, Regime] = field(default_factory=dict)
+    masses: bytes | None = None
+    scorers: dict[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,14 +38,18 @@ class _RegimeState:
 @dataclass(frozen=True, slots=True)
 class _State:
     catalogue_version: int
-    channels: dict[str, tuple[list[_RegimeState], bytes | None]]
+    channels: dict[str, tuple[list[_RegimeState], bytes | None, dict[str, bytes]]]
 
 
 def pack(channels: dict[str, ChannelState]) -> bytes:
     """Return the state of all channels as bytes."""
     packed = {
-        channel_id: ([_pack_regime(name, regime) for name, regime in regimes.items()], masses)
-        for channel_id, (regimes, masses) in channels.items()
+        channel_id: (
+            [_pack_regime(name, regime) for name, regime in channel.regimes.items()],
+            channel.masses,
+            channel.scorers,
+        )
+        for channel_id, channel in channels.items()
     }
     return _VERSION + msgspec.msgpack.encode(_State(CATALOGUE_VERSION, packed))
 
@@ -58,8 +68,8 @@ def unpack(state: bytes) -> dict[str, ChannelState]:
     if packed.catalogue_version != CATALOGUE_VERSION:
         return {}
     return {
-        channel_id: ({regime.name: _unpack_regime(regime) for regime in regimes}, masses)
-        for channel_id, (regimes, masses) in packed.channels.items()
+        channel_id: ChannelState({regime.name: _unpack_regime(regime) for regime in regimes}, masses, scorers)
+        for channel_id, (regimes, masses, scorers) in packed.channels.items()
     }
 
 

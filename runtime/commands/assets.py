@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import uuid
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar
@@ -17,6 +18,8 @@ from adapters.kafka import KafkaSink, ensure_topics
 from adapters.timescale import AssetRegistry, Database, migrate
 from contracts.assets import AssetConfiguration, ServiceEvent
 from contracts.errors import NotFound
+from contracts.records import MachineEvent
+from processors.asset import MAINTENANCE
 from runtime.activate import activate
 from runtime.clock import SystemClock
 from runtime.command_line import current_user
@@ -28,7 +31,10 @@ from runtime.settings import Settings, load_settings
 T = TypeVar("T")
 
 assets: Final = typer.Typer(
-    name="assets", help="Import, list or show sites and assets.", add_completion=False, no_args_is_help=True
+    name="assets",
+    help="Import, list or show sites and assets; say that one was worked on.",
+    add_completion=False,
+    no_args_is_help=True,
 )
 _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
@@ -90,10 +96,7 @@ def show(
     """Show one asset: configuration, measurement points, service history."""
 
     async def read(registry: AssetRegistry, _kafka_url: str) -> tuple[AssetConfiguration, list[ServiceEvent]]:
-        one = next((one for one in await registry.assets() if one.asset_id == asset_id), None)
-        if one is None:
-            raise NotFound(f"no asset {asset_id!r}; `faultline assets list` names them")
-        return one, await registry.service_history(asset_id)
+        return await _known(registry, asset_id), await registry.service_history(asset_id)
 
     asset, history = _with_registry(load_settings(), read)
     if as_json:
@@ -111,6 +114,55 @@ def show(
     console.print(table)
     for event in history:
         console.print(f"{event.performed_at:%Y-%m-%d}  {event.kind}: {event.description}")
+
+
+@assets.command("maintained")
+def maintained(
+    asset_id: Annotated[str, typer.Argument(metavar="ID", help="The asset's id.")],
+    *,
+    code: Annotated[str, typer.Option(help="What was done, in one word: bearing_replaced, aligned.")] = "work_done",
+    text: Annotated[str, typer.Option(help="What was done, in a sentence; the work order's number.")] = "",
+    as_json: _Json = False,
+) -> None:
+    """Say that an asset was worked on: its models and alarm limits learn anew from here on.
+
+    Goes onto the log as a machine event, so a recomputation learns anew at the same place.
+
+    \b
+    Example:
+        ./faultline assets maintained P-101 --code bearing_replaced --text "WO 4711: drive-end bearing, 6205"
+    """
+    settings = load_settings()
+
+    async def tell(registry: AssetRegistry, kafka_url: str) -> MachineEvent:
+        await _known(registry, asset_id)
+        event = MachineEvent(
+            asset_id=asset_id,
+            device_id="assets maintained",
+            boot_id=uuid.uuid4().hex,
+            sequence=0,
+            at_ns=SystemClock().now_ns(),
+            kind=MAINTENANCE,
+            code=code,
+            text=text,
+        )
+        sink = KafkaSink(kafka_url, codec_for(settings))
+        await sink.put(event)
+        await sink.flush()
+        return event
+
+    event = _with_registry(settings, tell)
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(event)))
+        return
+    print(f"{asset_id} learns anew: {event.code}" + (f", {event.text}" if event.text else ""))
+
+
+async def _known(registry: AssetRegistry, asset_id: str) -> AssetConfiguration:
+    one = next((one for one in await registry.assets() if one.asset_id == asset_id), None)
+    if one is None:
+        raise NotFound(f"no asset {asset_id!r}; `faultline assets list` names them")
+    return one
 
 
 async def _import(

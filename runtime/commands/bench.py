@@ -7,9 +7,11 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from adapters.models import ModelFolder
 from contracts.assets import WindowSettings
 from loadtests import features as feature_bench
 from loadtests import results
+from loadtests import scores as score_bench
 from loadtests.machine import describe_machine
 from loadtests.plant import Load
 from runtime.burst_bench import BASE_SHARE, BurstPlan, measure_burst, measure_capacity
@@ -112,6 +114,25 @@ def channels(
     """
     result = measure_channels((few, many), channels, seconds, rounds, load_settings(), _say)
     _finish("channels", result, as_json=as_json, record=record)
+
+
+@bench.command("score")
+def score(
+    *,
+    seconds: Annotated[float, typer.Option(min=0.05, max=60, help="Time for each figure.")] = 2.0,
+    batch: Annotated[int, typer.Option(min=1, max=4096, help="Windows that are scored together.")] = 256,
+    as_json: _AsJson = False,
+    record: _Record = False,
+) -> None:
+    """Measure the default scorers: CPU time of a window's scores by baseline, half-space forest and ONNX model.
+
+    \b
+    Example:
+        ./faultline bench score --json
+    """
+    keep_freed_memory()  # as the worker does
+    result = score_bench.measure(seconds, ModelFolder(), _say, batch) | {"machine": describe_machine()}
+    _finish("score", result, as_json=as_json, record=record)
 
 
 @bench.command("scale")

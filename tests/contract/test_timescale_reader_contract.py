@@ -11,7 +11,15 @@ from contracts import records as r
 from contracts.assets import AssetConfiguration, Site
 from contracts.errors import NotFound
 from contracts.features import FEATURE_NAMES
-from contracts.ports import Checkpoint, CorrectedFeatures, HistoryRows, Principal, StoredReading, WaveformSnapshot
+from contracts.ports import (
+    AlarmLimit,
+    Checkpoint,
+    CorrectedFeatures,
+    HistoryRows,
+    Principal,
+    StoredReading,
+    WaveformSnapshot,
+)
 
 SECOND_NS = 1_000_000_000
 NOON_NS = 1_800_000_000 * SECOND_NS + 7
@@ -363,10 +371,75 @@ def test_alarm_follows_its_transitions(migrated_url: str) -> None:
     asyncio.run(scenario())
 
 
+def test_alarm_record_counts_episodes_and_what_became_of_them(migrated_url: str) -> None:
+    state = r.AlarmState
+    limits = [
+        AlarmLimit(
+            asset_id="N-1",
+            point_id="p",
+            model="baseline",
+            regime=regime,
+            at_ns=NOON_NS + n,
+            windows=n,
+            windows_needed=500,
+            limit=2.5 if n == 500 else None,
+            expected_per_month=0.5 if n == 500 else 0.0,
+        )
+        for regime, n in (("r1", 1), ("r1", 500), ("r0", 7))
+    ]
+    event = r.MachineEvent(
+        asset_id="N-1",
+        device_id="d",
+        boot_id="b",
+        sequence=1,
+        at_ns=NOON_NS + 50,
+        kind="maintenance",
+        code="bearing_replaced",
+        text="",
+    )
+    false = {"actor": "kim", "note": "False alarm: forklift"}
+    episodes = [
+        step("N-1", 2, state.ACKNOWLEDGED, state.UNACKNOWLEDGED, **false),
+        step("N-1", 3, state.UNACKNOWLEDGED, state.NORMAL, alarm_id="alm-late", started_at_ns=NOON_NS + 60),
+        step("N-1", 4, state.UNACKNOWLEDGED, state.NORMAL, alarm_id="alm-mended", rule="anomaly"),
+        step("N-1", 5, state.UNACKNOWLEDGED, state.NORMAL, alarm_id="alm-old", started_at_ns=NOON_NS - 1),
+    ]
+
+    async def scenario() -> None:
+        async with Database(migrated_url) as database:
+            reader = await fill(database)
+            store = PartitionStore(database)
+            owned, _ = await store.claim("conditions", 0, "test")
+            await store.append(HistoryRows(alarm_limits=limits, events=[event]))
+            await store.apply_alarms(owned, Checkpoint(1, 1, {}), episodes)
+            found = await reader.alarm_record(EVERYBODY, "N-1", NOON_NS)
+            assert (found["observed_from_ns"], found["observed_to_ns"]) == (NOON_NS, NOON_NS + 5 * SECOND_NS)
+            assert found["regime"] == "r1"
+            assert [tuple(row.values()) for row in found["rules"]] == [("anomaly", 1, 0, 1), ("bearing_fault", 2, 1, 0)]
+            assert [(row["regime"], row["windows"], row["alarm_limit"]) for row in found["limits"]] == [
+                ("r0", 7, None),
+                ("r1", 500, 2.5),
+            ]
+            hidden = await reader.alarm_record(NOBODY, "N-1", NOON_NS)
+            assert hidden == {
+                "observed_from_ns": None,
+                "observed_to_ns": None,
+                "regime": None,
+                "rules": [],
+                "limits": [],
+            }
+
+    asyncio.run(scenario())
+
+
 def test_hourly_features(migrated_url: str) -> None:
     async def scenario() -> None:
         async with Database(migrated_url) as database:
-            await fill(database)
+            reader = await fill(database)
+            span = (NOON_NS - 3600 * SECOND_NS, FAR_NS)
+            (hour,) = await reader.hourly_velocity(EVERYBODY, "N-1-DE.acc", *span)
+            assert hour == {"hour_start_ns": 1_800_000_000 * SECOND_NS, "velocity_rms_mm_s_avg": None}
+            assert await reader.hourly_velocity(NOBODY, "N-1-DE.acc", *span) == []
             rows = await database.rows(
                 "SELECT hour_start_ns, windows, rms_g_max FROM feature_hourly WHERE channel_id = 'N-1-DE.acc'"
             )

@@ -26,6 +26,7 @@ from contracts import records as r
 from contracts.errors import StaleOwner
 from contracts.features import FEATURE_NAMES
 from contracts.ports import (
+    AlarmLimit,
     Checkpoint,
     CorrectedFeatures,
     Gap,
@@ -179,6 +180,19 @@ def everything() -> HistoryRows:
         gaps=[
             Gap(asset_id="P-101", channel_group="acc", from_ns=1, to_ns=NOON_NS, cause=cause)
             for cause in ("lost", "late")
+        ],
+        alarm_limits=[
+            AlarmLimit(
+                asset_id="P-101",
+                point_id="P-101-DE",
+                model="baseline",
+                regime="r1",
+                at_ns=NOON_NS,
+                windows=2**40,
+                windows_needed=2**41,
+                limit=1 / 3,
+                expected_per_month=0.1,
+            )
         ],
         corrections=[
             CorrectedFeatures(

@@ -51,6 +51,7 @@ def test_a_technician_visits_the_page(folder: Path) -> None:
         check_spectrum(page)
         check_chat(page)
         check_screenshot(page)
+        check_budget(page)
         check_acknowledge(page, product)
         check_phone(page)
         check_accessible(page)
@@ -162,17 +163,31 @@ def picture(page: Browser, name: str) -> None:
     assert (PICTURES / name).stat().st_size <= MOST_BYTES
 
 
+def check_budget(page: Browser) -> None:
+    """Budget and what came stand beside each other, and scores raise no alarm before they have learnt enough."""
+    said = wait_for("the calibration", lambda: [t for t in page.texts("#record-scores") if t.startswith("Learning: ")])
+    seen, needed = (int(word.replace(",", "")) for word in said[0].split() if word[0].isdigit())
+    assert 0 < seen < needed
+    assert page.count(".record-progress:not([hidden])") == 1
+    budget, came, expected = page.texts("#record dd")
+    assert budget == "1 a month"
+    assert came.startswith("0 of 2 alarms in ")
+    assert expected == "0 a month, by calibration"
+
+
 def check_acknowledge(page: Browser, product: Product) -> None:
     """An acknowledgement goes out with its note and comes back as the alarm's state, by the stream."""
     alarm = page.ask("document.querySelector('#alarm-list .alarm[data-unseen=true]').dataset.alarm")
     card = f"[data-alarm='{alarm}']"
     page.click(f"{card} input")
     page.type(NOTE)
-    page.press("Enter")
+    page.click(f"{card} .false-box")
+    page.click(f"{card} .primary")
     wait_for("the new state", lambda: page.texts(f"{card} .state") == ["Acknowledged"])
     assert page.texts(f"{card} .primary") == []
     (seen,) = page.texts(f"{card} .seen")
-    assert NOTE in seen
+    assert f"False alarm: {NOTE}" in seen
+    wait_for("the count", lambda: page.texts("#record dd")[1].startswith("1 of 2 alarms in "))
     assert page.count("#injected") == 0, "a note became markup"
     page.click(f"{card} summary")
     history = wait_for("the history", lambda: page.texts(f"{card} .history li"))

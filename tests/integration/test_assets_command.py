@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from adapters.kafka import read_log
 from contracts.activations import configuration_of
 from contracts.codec import BundledSchemas, Codec
-from contracts.records import Activation
+from contracts.errors import NotFound
+from contracts.records import Activation, MachineEvent
 from contracts.topics import CONDITIONS, MEASUREMENTS
 from runtime.commands.assets import assets
 from runtime.settings import PROJECT
@@ -65,6 +66,19 @@ def test_an_import_is_stored_and_put_into_force_once(
     for topic in (MEASUREMENTS, CONDITIONS):
         records = activations(kafka_bootstrap, topic, asset_id)
         assert [configuration_of(record).support for record in records] == ["rigid", "flexible"]
+
+
+def test_maintenance_goes_onto_the_log_of_a_known_asset(
+    call: typing.Callable[..., dict[str, typing.Any]], kafka_bootstrap: str
+) -> None:
+    call("import", str(EXAMPLE))
+    told = call("maintained", "RW-P-201", "--code", "bearing_replaced", "--text", "WO 4711")
+    codec = Codec(BundledSchemas())
+    found = [codec.decode(one.value) for one in read_log(kafka_bootstrap, MEASUREMENTS) if one.key == b"RW-P-201"]
+    (event,) = [one for one in found if isinstance(one, MachineEvent) and one.boot_id == told["boot_id"]]
+    assert (event.kind, event.code, event.text) == ("maintenance", "bearing_replaced", "WO 4711")
+    with pytest.raises(NotFound, match="P-999"):
+        CliRunner().invoke(assets, ["maintained", "P-999"], catch_exceptions=False)
 
 
 def test_people_get_tables(call: typing.Callable[..., dict[str, typing.Any]]) -> None:

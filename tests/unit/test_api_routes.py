@@ -103,6 +103,7 @@ def test_api_range_is_the_last_hour_unless_told() -> None:
         (f"{CHANNEL}/spectrum", "kind=cepstrum", "kind"),
         (f"{CHANNEL}/spectrum", "max_hz=nan", "max_hz"),
         (f"{CHANNEL}/spectrum", "max_hz=0", "max_hz"),
+        ("/v1/assets/P-101/alarm-record", "days=0", "days"),
         ("/v1/alarms", "state=loud", "state"),
         ("/v1/alarms", "asset=%00", "asset"),
         ("/v1/assets/%00", "", "asset_id"),
@@ -128,6 +129,19 @@ def test_api_unknown_things_and_methods() -> None:
     assert set(answer.headers["allow"].split(", ")) == {"GET", "HEAD"}
     problem(b.ask("GET", ACKNOWLEDGE), 405)
     assert b.ask("HEAD", "/v1/assets").status_code == 200
+
+
+def test_api_alarm_record_sets_what_came_beside_the_budget() -> None:
+    b = bench()
+    body = b.ask("GET", "/v1/assets/P-101/alarm-record", params={"days": "10"}).json()
+    assert b.reader.asked[-1] == ("alarm_record", "P-101", NOW_NS - 10 * 86_400 * 10**9)
+    assert (body["budget_per_month"], body["expected_per_month"]) == (1.0, 0.5)
+    assert (body["alarms"], body["called_false"], body["followed_by_maintenance"]) == (3, 1, 1)
+    assert body["false_per_month"] == pytest.approx(3.044)
+    assert body["alarms_per_month"] == pytest.approx(3 * 3.044)
+    assert (body["learning"], body["windows"], body["windows_needed"]) == (True, 128, 500)
+    assert len(body["limits"]) == 3
+    problem(b.ask("GET", "/v1/assets/P-999/alarm-record"), 404)
 
 
 def test_api_waveform_keeps_its_peaks_when_decimated() -> None:

@@ -139,7 +139,7 @@ def test_a_service_entry_without_an_id_keeps_the_same_one(read: Read) -> None:
         ("name: Pump", "name: Pump\n    window: {hop_s: 2}", "samples would be lost"),
         ("name: Pump", "name: Pump\n    rules: {raise_after: 1.5}", "'1.5', a whole number"),
         ("name: Pump", "name: Pump\n    rules: {raise_after: 0}", "0, 1 to 10000"),
-        ("name: Pump", "name: Pump\n    rules: {score_alarm: yes}", "'yes', true or false"),
+        ("name: Pump", "name: Pump\n    rules: {false_alarms_per_month: -1}", "0 to 1000 is allowed"),
         ("name: Pump", "name: Pump\n    drive_train: {gears: [{name: g, teeth: 0}]}", "gears[0].teeth: 0, 1 to 10000"),
         ("name: Pump", "name: Pump\n    drive_train: {shafts: [{name: m, locations: [gearbox]}]}",
          "shaft 'm' at 'gearbox'; its points are at drive end"),

@@ -1,4 +1,6 @@
-"""What every scorer must do: baseline, half-space trees and autoencoder through the asset's scoring."""
+"""What every scorer must do: baseline, trees, autoencoder, charts, T² and SPE through the asset's scoring."""
+
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,21 +12,28 @@ from contracts.errors import ConfigurationError
 from contracts.features import FEATURE_INDEX, FEATURE_NAMES
 from contracts.records import Score
 from processors.scoring import AssetScoring
+from processors.scoring.agreement import ROWS, Agreement
+from processors.scoring.asset import SCORERS
 from processors.scoring.baseline import MAX_LEARNING, MAX_REGIMES
+from processors.scoring.charts import STARTED, TOLERANCE, PageHinkley
 from processors.scoring.explanation import SEVERITY_FEATURES
+from processors.scoring.port import Scorer
 
 N_FEATURES = len(FEATURE_NAMES)
 BASELINE, FOREST, AUTOENCODER = 0, 1, 2
-CHALLENGERS = (
+DEFAULT = (
     ModelReference(name="half-space-trees", version="1"),
     ModelReference(name="reference-autoencoder", version="1"),
 )
+CHALLENGERS = DEFAULT + tuple(ModelReference(name=name, version="1") for name in SCORERS)
+NAMES = ("baseline", *(reference.name for reference in CHALLENGERS))
+EVERY = pytest.mark.parametrize("model", range(len(NAMES)), ids=NAMES)
 MODELS = {"reference-autoencoder@1": ModelFolder().load("reference-autoencoder", "1")}
 NORMAL = np.linspace(1.0, 4.0, N_FEATURES)
 ONE = np.ones(1, dtype=np.bool_)
 NONE = np.zeros(1, dtype=np.bool_)
-#: Windows until every model has a threshold: baseline, forest's window, calibration.
-UNTIL_ALL_KNOWN = 10 + 50 + 99
+#: Windows until every model has a threshold: baseline, rows of T² and SPE, calibration.
+UNTIL_ALL_KNOWN = 10 + ROWS + 99
 
 
 def config(models: tuple[ModelReference, ...] = CHALLENGERS, baseline_windows: int = 10) -> AssetConfiguration:
@@ -34,8 +43,8 @@ def config(models: tuple[ModelReference, ...] = CHALLENGERS, baseline_windows: i
     )
 
 
-def build(state: bytes | None = None, channel_ids: tuple[str, ...] = ("DE-a",), **kwargs: int) -> AssetScoring:
-    return AssetScoring.build(config(**kwargs), channel_ids, MODELS, state)  # type: ignore[arg-type]  # test shorthand
+def build(state: bytes | None = None, channel_ids: tuple[str, ...] = ("DE-a",), **kwargs: Any) -> AssetScoring:
+    return AssetScoring.build(config(**kwargs), channel_ids, MODELS, state)
 
 
 def windows(count: int, seed: int = 1, n_channels: int = 1) -> list[NDArray[np.float32]]:
@@ -65,9 +74,10 @@ def test_learning_is_visible_and_ends_when_it_should() -> None:
     scores = run(build(), windows(UNTIL_ALL_KNOWN + 1))
     first_known = [
         next(number for number, score in enumerate(s[model] for s in scores) if not score.learning)
-        for model in (BASELINE, FOREST, AUTOENCODER)
+        for model in range(len(NAMES))
     ]
-    assert first_known == [10, 10 + 50 + 99, 10 + 99]
+    started = 10 + 50 + 99
+    assert first_known == [10, started, 10 + 99, started, started, started, UNTIL_ALL_KNOWN]
     for of_window in scores:
         for score in of_window:
             assert score.learning == (score.value is None) == (score.threshold is None)
@@ -91,12 +101,17 @@ def test_the_explanation_is_in_the_fields_words() -> None:
     normal[FEATURE_INDEX["kurtosis"]] = 3.1
     worse = normal.copy()
     worse[FEATURE_INDEX["kurtosis"]] = 6.8
+    normal[FEATURE_INDEX["bpfo_db"]] = worse[FEATURE_INDEX["bpfo_db"]] = 4.0
+    worse[FEATURE_INDEX["bpfo_db"]] += 14.0
     run(scoring, [normal.astype(np.float32)[np.newaxis]] * 10)
     (scores,) = run(scoring, [worse.astype(np.float32)[np.newaxis]])
-    assert [fact.text for fact in scores[BASELINE].explanation] == ["kurtosis 3.1 → 6.8"]
+    assert [fact.text for fact in scores[BASELINE].explanation] == [
+        "kurtosis 3.1 → 6.8",
+        "envelope at BPFO +14 dB",
+    ]
 
 
-@pytest.mark.parametrize("model", [BASELINE, FOREST, AUTOENCODER])
+@EVERY
 def test_worse_machines_score_higher(model: int) -> None:
     scoring = trained()
     values = []
@@ -109,10 +124,10 @@ def test_worse_machines_score_higher(model: int) -> None:
     assert values[-1] > values[0]
 
 
-@pytest.mark.parametrize("model", [BASELINE, FOREST, AUTOENCODER])
+@EVERY
 def test_a_broken_machine_lies_above_every_threshold_and_is_explained(model: int) -> None:
-    (scores,) = run(trained(), [(NORMAL * 12.0).astype(np.float32)[np.newaxis]], learn=False)
-    score = scores[model]
+    broken = [(NORMAL * 12.0).astype(np.float32)[np.newaxis]] * 15  # a chart needs some of them
+    score = run(trained(), broken, learn=False)[-1][model]
     assert score.value is not None
     assert score.threshold is not None
     assert score.value > score.threshold
@@ -141,7 +156,8 @@ def test_inputs_stay_as_they_are() -> None:
 
 
 def test_frozen_learning_changes_no_state() -> None:
-    scoring = trained()
+    scoring = build(models=DEFAULT)
+    run(scoring, windows(UNTIL_ALL_KNOWN))
     before = scoring.snapshot()
     run(scoring, windows(30, seed=3), learn=False)
     assert scoring.snapshot() == before
@@ -168,7 +184,7 @@ def test_a_window_without_any_value_has_no_score_and_does_no_harm() -> None:
     scoring = trained()
     empty = np.full((1, N_FEATURES), np.nan, dtype=np.float32)
     (scores,) = run(scoring, [empty], learn=False)
-    assert [score.value for score in scores] == [None, None, None]
+    assert {score.value for score in scores} == {None}
     (after,) = run(scoring, windows(1, seed=4), learn=False)
     assert all(score.value is not None for score in after)
 
@@ -217,7 +233,7 @@ def test_state_follows_the_channel_id_through_a_new_configuration() -> None:
 
 
 def test_state_stays_below_16_kib_a_channel_whatever_comes() -> None:
-    scoring = build(baseline_windows=100)
+    scoring = build(baseline_windows=100, models=DEFAULT)
     largest = 0
     rng = np.random.default_rng(5)
     for number in range(400):
@@ -231,7 +247,7 @@ def test_state_stays_below_16_kib_a_channel_whatever_comes() -> None:
 
 
 def test_state_with_every_regime_learnt_stays_below_16_kib() -> None:
-    scoring = build(baseline_windows=30)
+    scoring = build(baseline_windows=30, models=DEFAULT)
     for regime in range(MAX_REGIMES + 3):
         for x in windows(130 if regime < 2 else 31, seed=regime):
             scoring.score(x, f"speed {regime / 10:.1f}, load 0.75", ONE)
@@ -245,6 +261,149 @@ def test_a_long_baseline_is_learnt_from_windows_spread_over_it() -> None:
     scoring = build(baseline_windows=100)
     scores = run(scoring, windows(101))
     assert [score[BASELINE].learning for score in scores] == [True] * 100 + [False]
+
+
+# --- scorers of single channels, by themselves ----------------------------------------------------------------------
+
+
+ALONE = pytest.mark.parametrize("name", list(SCORERS))
+
+
+def zs(count: int, seed: int = 1, shift: float = 0.0) -> NDArray[np.float64]:
+    return shift + np.random.default_rng(seed).standard_normal((count, N_FEATURES))
+
+
+def taught(name: str, count: int = 200, state: bytes | None = None) -> Scorer:
+    scorer = SCORERS[name](state)
+    for z in zs(count):
+        scorer.take(z, normal=True)
+    return scorer
+
+
+@ALONE
+def test_a_snapshot_of_a_scorer_goes_on_bit_for_bit(name: str) -> None:
+    one = SCORERS[name](None)
+    for number, z in enumerate(zs(150)):
+        if number in (0, 1, ROWS - 1, ROWS, 120):
+            one = SCORERS[name](one.snapshot())
+        one.take(z, normal=True)
+    other = taught(name, 150)
+    assert one.snapshot() == other.snapshot()
+    assert [one.score(z) for z in zs(5, seed=2)] == [other.score(z) for z in zs(5, seed=2)]
+
+
+@ALONE
+def test_scoring_changes_neither_scorer_nor_input(name: str) -> None:
+    scorer = taught(name)
+    before, z = scorer.snapshot(), zs(1, seed=3)[0]
+    z[0] = np.nan
+    bits = z.tobytes()
+    first = scorer.score(z)
+    scorer.explain(z)
+    assert scorer.score(z) == first
+    assert scorer.snapshot() == before
+    scorer.take(z, normal=True)
+    assert z.tobytes() == bits
+
+
+@ALONE
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_undefined_and_wild_features_give_finite_scores_and_states(name: str, bad: float) -> None:
+    scorer = SCORERS[name](None)
+    rows = zs(ROWS + 20)
+    rows[:, 3], rows[5], rows[6, :4], rows[7] = bad, bad, 1e300, -1e300
+    for z in rows:
+        scorer.take(z, normal=True)
+        value = scorer.score(z)
+        assert value is None or np.isfinite(value)
+    assert np.isfinite(scorer.score(zs(1)[0]) or 0.0)
+
+
+@ALONE
+def test_a_constant_feature_does_no_harm(name: str) -> None:
+    scorer = SCORERS[name](None)
+    rows = zs(ROWS)
+    rows[:, FEATURE_INDEX["kurtosis"]] = 0.25
+    for z in rows:
+        scorer.take(z, normal=True)
+    assert np.isfinite(scorer.score(rows[0]) or 0.0)
+
+
+@ALONE
+def test_a_lasting_shift_is_told_from_none_and_explained_by_its_feature(name: str) -> None:
+    scorer = taught(name)
+    column = FEATURE_INDEX["bpfo_db"]
+    plain, shifted = zs(40, seed=4), zs(40, seed=4)
+    shifted[:, column] += 4.0
+    worse = SCORERS[name](scorer.snapshot())
+    for one, other in zip(plain, shifted, strict=True):
+        scorer.take(one, normal=True)
+        worse.take(other, normal=False)
+    assert (worse.score(shifted[-1]) or 0.0) > 1.5 * (scorer.score(plain[-1]) or 0.0)
+    assert int(np.nanargmax(worse.explain(shifted[-1]))) == column
+
+
+@ALONE
+def test_more_is_never_less(name: str) -> None:
+    scorer = taught(name)
+    z = np.zeros(N_FEATURES)
+    values = []
+    for height in (0.0, 1.0, 2.0, 4.0):
+        z[FEATURE_INDEX["rms_g"]] = height
+        values.append(scorer.score(z) or 0.0)
+    assert values == sorted(values)
+    assert values[-1] > values[0]
+
+
+@ALONE
+def test_a_chart_comes_back_after_a_fault(name: str) -> None:
+    scorer = taught(name)
+    usual = max(scorer.score(z) or 0.0 for z in zs(50, seed=5))
+    for z in zs(100, seed=6, shift=10.0):
+        scorer.take(z, normal=False)
+    for z in zs(100, seed=7, shift=-0.5):
+        scorer.take(z, normal=True)
+    assert (scorer.score(zs(1, seed=5)[0]) or 0.0) < 3.0 * usual
+
+
+@ALONE
+def test_the_memory_of_a_scorer_is_bounded(name: str) -> None:
+    assert max(len(taught(name, count).snapshot()) for count in (1, ROWS - 1, ROWS, 1000)) < 6 * 1024
+
+
+@ALONE
+def test_a_state_that_is_none_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError):
+        SCORERS[name](b"\x01\x02\x03")
+
+
+def test_page_hinkley_is_rivers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from river import drift
+
+    monkeypatch.setattr("processors.scoring.charts.FORGETTING", 1.0)  # where River's form and the sums are one
+    own: Any = drift.PageHinkley(min_instances=1, delta=TOLERANCE, threshold=1e9, alpha=1.0, mode="up")
+    scorer = PageHinkley(None)
+    start = np.zeros((STARTED, N_FEATURES))
+    start[::2], start[1::2] = 1.0, -1.0
+    for z in start:
+        scorer.take(z, normal=True)
+    unit = np.sqrt(STARTED / (STARTED - 1))
+    own._min_increase = 0.0
+    z = np.full(N_FEATURES, -1e9)
+    for value in np.random.default_rng(8).uniform(-1.0, 1.4, size=300).tolist():
+        z[FEATURE_INDEX["rms_g"]] = value * unit
+        score = scorer.score(z)
+        scorer.take(z, normal=True)
+        own.update(value)
+        assert score == pytest.approx(own._sum_increase - own._min_increase, abs=1e-9)
+
+
+def test_features_that_never_move_leave_t2_and_spe_silent() -> None:
+    scorer = Agreement(None)
+    for _ in range(ROWS + 5):
+        scorer.take(np.zeros(N_FEATURES), normal=True)
+    assert scorer.score(np.zeros(N_FEATURES)) is None
+    assert Agreement(scorer.snapshot()).score(np.zeros(N_FEATURES)) is None
 
 
 def test_a_missing_model_and_wrong_shapes_are_refused() -> None:

@@ -67,6 +67,24 @@ def test_thousands_of_forests_are_restored_within_seconds() -> None:
     assert time.process_time() - began_s < 200 * 2.5e-3
 
 
+def test_a_grove_scores_and_learns_like_its_forests_alone() -> None:
+    rng = np.random.default_rng(3)
+    alone = [half_space_trees.Forest(seed) for seed in range(5)]
+    moved = [half_space_trees.Forest(seed) for seed in range(5)]
+    grove = half_space_trees.Grove(moved)
+    for z in rng.normal(size=(130, 5, N_FEATURES)) * 3:
+        z[0, rng.integers(N_FEATURES)] = np.nan
+        expected = [one.score(row) if one.ready else None for one, row in zip(alone, z, strict=True)]
+        assert grove.score(z) == expected
+        chosen = rng.random(5) < 0.8
+        grove.learn(z, chosen)
+        for one, row, may in zip(alone, z, chosen.tolist(), strict=True):
+            if may:
+                one.learn(row)
+    assert [one.snapshot() for one in moved] == [one.snapshot() for one in alone]
+    assert all(one.ready for one in alone)
+
+
 def test_a_forest_depends_on_its_seed_and_refuses_foreign_masses() -> None:
     z = np.random.default_rng(3).normal(size=(60, N_FEATURES))
     snapshots = []

@@ -48,7 +48,8 @@ class Card {
   #reason = h("h3", { class: "reason" });
   #facts = h("ul", { class: "evidence" });
   #seen = h("p", { class: "seen", hidden: true });
-  #note = h("input", { type: "text", maxlength: NOTE_LENGTH, placeholder: "Note (optional)", "aria-label": "Note", autocomplete: "off" });
+  #note = h("input", { type: "text", maxlength: NOTE_LENGTH - "False alarm: ".length, placeholder: "Note (optional)", "aria-label": "Note", autocomplete: "off" });
+  #false = h("input", { type: "checkbox", class: "false-box" });
   #button = h("button", { type: "submit", class: "primary" });
   #told = h("p", { class: "told", role: "status" });
   #history = h("ol", { class: "history" });
@@ -56,7 +57,8 @@ class Card {
   #form;
 
   constructor() {
-    this.#form = h("form", { class: "answer", on: { submit: (event) => this.#order(event) } }, this.#note, this.#button);
+    this.#form = h("form", { class: "answer", on: { submit: (event) => this.#order(event) } }, this.#note, this.#button,
+      h("label", { class: "false-alarm" }, this.#false, "It is a false alarm"));
     this.#past = h("details", { on: { toggle: () => this.#readHistory() } }, h("summary", {}, "History"), this.#history);
     this.element = h("li", { class: "alarm" },
       h("div", { class: "alarm-head" }, this.#state, this.#priority, this.#since),
@@ -107,7 +109,7 @@ class Card {
   async #order(event) {
     event.preventDefault();
     const { action } = this.#form.dataset;
-    const note = this.#note.value.trim();
+    const note = noteOf(this.#note.value.trim(), action === "acknowledge" && this.#false.checked);
     this.#button.disabled = true;
     setText(this.#told, "Sending …");
     try {
@@ -118,6 +120,7 @@ class Card {
       return;
     }
     this.#note.value = "";
+    this.#false.checked = false;
     if (this.#form.dataset.action !== action) return; // its effect was here before the answer
     setText(this.#told, "Sent; waiting for the alarm's new state …");
     this.#waiting = setTimeout(() => {
@@ -135,6 +138,12 @@ class Card {
       this.#history.replaceChildren(h("li", {}, error.message));
     }
   }
+}
+
+/** The note of an acknowledgement; one that begins with "False alarm" counts against the budget. */
+function noteOf(text, isFalse) {
+  if (!isFalse || /^false alarm/i.test(text)) return text;
+  return text ? `False alarm: ${text}` : "False alarm";
 }
 
 function factsOf(alarm) {

@@ -5,6 +5,7 @@ import { get, part } from "./api.js";
 import { Alarms } from "./alarms.js";
 import { byId, h, setText } from "./dom.js";
 import { activity, complaint, zoneBadge } from "./fleet.js";
+import { AlarmRecord } from "./record.js";
 import { Spectra } from "./spectra.js";
 import { STANDING, byUrgency } from "./store.js";
 import { Trend } from "./trend.js";
@@ -17,6 +18,7 @@ export class AssetView {
   #id = null;
   #detail = null;
   #alarms = new Alarms();
+  #record = new AlarmRecord();
   #trend = new Trend();
   #spectra = new Spectra();
   #head;
@@ -48,6 +50,7 @@ export class AssetView {
       if (id === this.#id && error.status !== 404) this.#id = null;
       return;
     }
+    this.#record.show(id);
     this.#offerChannels();
     this.#showChannel();
   }
@@ -76,12 +79,14 @@ export class AssetView {
   /** An alarm of the asset changed: a waveform was kept with it. */
   alarmed() {
     this.update();
+    this.#record.refresh();
     setTimeout(() => this.#spectra.refresh(), 1000);
   }
 
   tick() {
     this.update();
     this.#alarms.tick();
+    this.#record.tick();
   }
 
   /** Look for recordings that were kept without an alarm. */

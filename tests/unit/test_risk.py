@@ -1,0 +1,87 @@
+"""The risk list: which machine comes first, what its life is told by, and when none is told."""
+
+import asyncio
+
+import numpy as np
+import pytest
+
+from processors.risk import WORST_LINE_DB, ChannelCourse, Facts, Risk, ranked, risk_of
+from runtime.risk_list import risk_list
+from tests.api_doubles import TECHNICIAN, Reader
+from tests.api_samples import NOW_NS
+
+HOURS_S = 3600.0 * np.arange(60.0)
+
+
+def course(velocity_mm_s: np.ndarray, channel_id: str = "a") -> ChannelCourse:
+    return ChannelCourse(channel_id, HOURS_S[: velocity_mm_s.size], velocity_mm_s)
+
+
+WELL = course(np.full(60, 1.0))
+RISING = course(1.0 + 0.05 * np.exp(HOURS_S / 60e3), "b")
+
+
+def facts(*courses: ChannelCourse, limit_mm_s: float | None = 7.1, **more: object) -> Facts:
+    return Facts(asset_id="P-1", courses=courses, limit_mm_s=limit_mm_s, **more)  # type: ignore[arg-type]  # by name
+
+
+def test_a_machine_that_is_well_has_an_index_of_1_and_no_life() -> None:
+    found = risk_of(facts(WELL))
+    assert (found.health_index, found.life, found.no_life_because) == (1.0, None, "no alarm stands")
+    assert found.reason == "nothing unusual"
+
+
+def test_the_worst_channel_counts_and_its_trend_gives_the_life() -> None:
+    found = risk_of(facts(WELL, RISING, warned_at_s=20 * 3600.0, alarm="High vibration at DE"))
+    assert found.health_index == pytest.approx(
+        1.0 - np.log(RISING.velocity_mm_s[-2] / 1.06) / np.log(7.1 / 1.06), abs=0.03
+    )
+    assert found.life is not None
+    true_s = 60e3 * np.log(6.1 / 0.05) - HOURS_S[-1]
+    assert found.life.p10_s <= found.life.p50_s <= found.life.p90_s
+    assert found.life.p50_s == pytest.approx(true_s, rel=0.25)
+    assert found.reason.startswith("High vibration at DE; velocity ")
+
+
+@pytest.mark.parametrize(
+    ("given", "because"),
+    [
+        (facts(WELL, warned_at_s=0.0, alarm="x"), "doesn't rise"),
+        (facts(RISING, warned_at_s=HOURS_S[-4], alarm="x"), "4 values since the alarm, 8 needed"),
+        (facts(RISING, limit_mm_s=None, warned_at_s=0.0, fault="outer_race", line_db=20.0), "no limit"),
+    ],
+)
+def test_no_life_is_told_without_reason(given: Facts, because: str) -> None:
+    found = risk_of(given)
+    assert found.life is None
+    assert because in (found.no_life_because or "")
+
+
+@pytest.mark.parametrize(
+    ("line_db", "index"), [(10.0, 1.0), (25.0, 0.5), (WORST_LINE_DB, 0.0), (60.0, 0.0), (3.0, 1.0)]
+)
+def test_a_bearing_fault_lowers_the_index_before_the_velocity_does(line_db: float, index: float) -> None:
+    found = risk_of(facts(WELL, alarm="Outer-race fault", fault="outer_race", line_db=line_db))
+    assert found.health_index == pytest.approx(index)
+    if index < 1.0:
+        assert f"outer race line {line_db:.0f} dB" in found.reason
+
+
+def test_what_is_not_known_is_not_healthy() -> None:
+    empty = ChannelCourse("a", np.empty(0), np.empty(0))
+    assert risk_of(facts(empty)) == Risk("P-1", None, None, "nothing measured", "nothing measured")
+    assert risk_of(facts(WELL, limit_mm_s=None)).health_index is None
+    alarmed = risk_of(facts(WELL, limit_mm_s=None, warned_at_s=0.0, alarm="Unbalance"))
+    assert (alarmed.health_index, alarmed.life) == (None, None)
+    assert alarmed.reason.startswith("Unbalance; not graded")
+
+
+def test_the_list_begins_with_the_most_urgent_and_ends_with_the_unknown() -> None:
+    risks = [Risk(name, index, None, None, "") for name, index in (("b", 0.9), ("u", None), ("c", 0.1), ("a", 0.9))]
+    assert [risk.asset_id for risk in ranked(risks)] == ["c", "a", "b", "u"]
+
+
+def test_the_history_gives_a_risk_for_each_asset_in_scope() -> None:
+    risks = asyncio.run(risk_list(Reader(), TECHNICIAN, NOW_NS, 30.0))
+    assert {risk.asset_id for risk in risks} == {"P-101", "P-201"}
+    assert all(risk.no_life_because and risk.reason for risk in risks)
