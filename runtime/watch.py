@@ -156,6 +156,7 @@ class FirstAlarm:
 
     def __init__(self, began_s: float, database_url: str, receiver_url: str, api_url: str) -> None:
         self._began_s = began_s
+        self._began_ns = time.time_ns() - round(1e9 * (time.monotonic() - began_s))
         self._database_url = database_url
         self._receiver_url = receiver_url
         self._api_url = api_url
@@ -169,8 +170,12 @@ class FirstAlarm:
         self._assessed_ns[assessment.asset_id, assessment.window_end_ns] = at_ns
 
     def alarmed(self, transition: r.AlarmTransition, at_ns: int) -> None:
-        """Note an alarm transition; the first one that wants attention is followed."""
+        """Note an alarm transition; the first one that wants attention is followed.
+
+        What an earlier run has left to be computed is none of this one's.
+        """
         new = transition.state is r.AlarmState.UNACKNOWLEDGED and transition.cause in _NEW
+        new = new and transition.at_ns >= self._began_ns
         if self.sighting is not None or not new or transition.rule == _MISSING_DATA:
             return
         self._alarm_ns = at_ns
