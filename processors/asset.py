@@ -22,13 +22,13 @@ from processors.cutting import IN_TIME
 from processors.group import ChannelGroup, GroupState
 from processors.judging import GroupWindow
 from processors.model_roles import (
-    differ_in_models_alone,
     divided,
     failures,
     in_force,
     refusal,
     shadow_rows,
     still_refused,
+    windows_go_on,
 )
 from processors.own_features import FeatureCode
 
@@ -116,12 +116,13 @@ class AssetPipeline:
     def activate(self, config: AssetConfiguration, version: str, at_ns: int, results: ports.HistoryRows) -> None:
         """Put a configuration into force.
 
-        Where nothing but the models changes, they are swapped between two windows: no window is cut short, and nothing
-        is learnt anew but by models that weren't there. Otherwise open windows are closed under the old configuration.
+        Where nothing but models and the budget of false alarms changes, they are swapped between two windows: no window
+        is cut short, and nothing is learnt anew but by models that weren't there. Otherwise open windows are closed
+        under the old configuration.
         """
         if version == self._version:
             return
-        swap = differ_in_models_alone(self._config, config)
+        swap = windows_go_on(self._config, config)
         if not swap:
             for group in self._groups.values():
                 self._assess(group, group.close(), results)

@@ -13,9 +13,20 @@ from contracts import records as r
 from contracts.assets import AssetConfiguration, ModelReference
 
 
-def differ_in_models_alone(old: AssetConfiguration, new: AssetConfiguration) -> bool:
-    """Return whether nothing but the models changes, so that windows and baselines may go on."""
-    return dataclasses.replace(old, models=new.models) == new
+def windows_go_on(old: AssetConfiguration, new: AssetConfiguration) -> bool:
+    """Return whether nothing but models and the budget of false alarms changes: windows and baselines stay.
+
+    Examples
+    --------
+    >>> from contracts.assets import RuleSettings
+    >>> pump = AssetConfiguration(asset_id="P", site_id="s", name="P", asset_type="pump")
+    >>> windows_go_on(pump, dataclasses.replace(pump, rules=RuleSettings(false_alarms_per_month=2.0)))
+    True
+    >>> windows_go_on(pump, dataclasses.replace(pump, rules=RuleSettings(baseline_windows=50)))
+    False
+    """
+    rules = dataclasses.replace(old.rules, false_alarms_per_month=new.rules.false_alarms_per_month)
+    return dataclasses.replace(old, models=new.models, rules=rules) == new
 
 
 def in_force(config: AssetConfiguration, refused: Collection[str]) -> AssetConfiguration:

@@ -130,6 +130,15 @@ def test_a_swap_loses_no_window_and_changes_no_other_score(number: int, swap_bac
     assert len(versions) == 2
 
 
+def test_another_budget_of_false_alarms_cuts_no_window_and_learns_nothing_anew() -> None:
+    config = configured(OLD, shadow(NEW))
+    rules = dataclasses.replace(config.rules, false_alarms_per_month=7.0)
+    tables, before = run(log_of(config, {60: dataclasses.replace(config, rules=rules)})), never_swapped()
+    assert tables["feature"] == before["feature"]
+    assert tables["score"] == before["score"]
+    assert tables["gap"] == before["gap"]
+
+
 def test_a_model_that_fails_is_refused_at_that_window_and_the_last_good_one_goes_on() -> None:
     log = log_of(configured(BAD, shadow(OLD, BAD.key), shadow(NEW)), {})
     tables, good = run(log), run(log_of(configured(OLD), {}))
