@@ -17,7 +17,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import special
 
 from contracts.errors import SignalError
 from processors.detection.conformal import conformal_threshold
@@ -51,7 +51,7 @@ def t_squared_limit(components: int, rows: int, alpha: float) -> float:
         raise SignalError(f"{components} components from {rows} rows; more rows than components needed")
     _require_alpha(alpha)
     factor = components * (rows + 1) * (rows - 1) / (rows * (rows - components))
-    return factor * float(stats.f.ppf(1.0 - alpha, components, rows - components))
+    return factor * float(special.fdtri(components, rows - components, 1.0 - alpha))
 
 
 def spe_limit(eigenvalues: F64, alpha: float) -> float:
@@ -79,7 +79,7 @@ def spe_limit(eigenvalues: F64, alpha: float) -> float:
     _require_alpha(alpha)
     first, second, third = (float((eigenvalues**power).sum()) for power in (1, 2, 3))
     h = 1.0 - 2.0 * first * third / (3.0 * second**2)
-    normal = float(stats.norm.ppf(1.0 - alpha))
+    normal = float(special.ndtri(1.0 - alpha))
     bracket = normal * math.sqrt(2.0 * second * h**2) / first + 1.0 + second * h * (h - 1.0) / first**2
     return first * float(bracket ** (1.0 / h))
 
