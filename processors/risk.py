@@ -78,7 +78,7 @@ def risk_of(facts: Facts) -> Risk:
     >>> course = ChannelCourse("P-1.acc", hours_s, 1.0 + 0.1 * np.exp(hours_s / 60e3))
     >>> found = risk_of(Facts(asset_id="P-1", courses=[course], limit_mm_s=4.5, warned_at_s=36000.0, alarm="rising"))
     >>> round(found.health_index, 2), found.life is not None, found.reason
-    (0.32, True, 'rising; velocity 2.7 mm/s, zone D above 4.5')
+    (0.4, True, 'rising; velocity 2.6 mm/s, zone D above 4.5')
     """
     indices = [(1.0, "nothing unusual")]
     worst: tuple[float, ChannelCourse] | None = None
