@@ -18,14 +18,13 @@ import msgspec
 
 from contracts.errors import ConfigurationError
 from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
+from contracts.models import MODEL_NAME, MODEL_VERSION
 
 #: Of the card's form; a reader refuses others.
 CARD_VERSION: Final = 1
 #: Keys of the model's own metadata.
 METADATA_PREFIX: Final = "faultline."
 
-_NAME: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
-_VERSION: Final = re.compile(r"[0-9]+(\.[0-9]+){0,2}")
 _MAX_CARD_BYTES: Final = 1024 * 1024
 
 
@@ -122,7 +121,7 @@ def file_stem(name: str, version: str) -> str:
     >>> file_stem("pumps", "2")
     'pumps.v2'
     """
-    if not _NAME.fullmatch(name) or not _VERSION.fullmatch(version):
+    if not MODEL_NAME.fullmatch(name) or not MODEL_VERSION.fullmatch(version):
         raise ConfigurationError(f"{name!r} version {version!r} can't name a model; e.g. 'reference-autoencoder', '1'")
     return f"{name}.v{version}"
 
