@@ -6,7 +6,6 @@ Their time counts from their place on ``conditions`` to that of the transition o
 """
 
 import heapq
-import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
@@ -186,7 +185,14 @@ def measure_burst(plan: BurstPlan, settings: Settings, say: Say) -> Burst:
         generator = LoadGenerator(stack.urls.kafka, codec, _LINGER_MS)
         say(f"{plan.base} machines for {plan.total_s:g} s, {plan.factor} times as many for {plan.burst_s:g} s of it")
         start_ns = time.time_ns()
-        with Operator(stack.urls.kafka, codec, stack.settings.partitions), _Observer(stack, burst, generator):
+
+        def look() -> None:
+            burst.rss_mb.append(stack.usage().rss_mb)
+            sent, stored = generator.sent, _count(stack)
+            if stored:
+                burst.most_waiting = max(burst.most_waiting, sent - stored)
+
+        with Operator(stack.urls.kafka, codec, stack.settings.partitions), stack.watched(look, _LOOK_S):
             burst.late_s = generator.pace(plan.blocks(start_ns))
             if stack.ended:
                 raise Unavailable("worker", f"it has ended; {stack.last_words()}")
@@ -242,28 +248,3 @@ def _by_alarm(record: r.Command | r.AlarmTransition) -> Asked:
 
 def _by_rule(record: r.Condition | r.AlarmTransition) -> Asked:
     return record.asset_id, record.point_id, record.rule, record.at_ns
-
-
-class _Observer:
-    """A thread that looks at memory and backlog."""
-
-    def __init__(self, stack: MeasuredStack, burst: Burst, generator: LoadGenerator) -> None:
-        self._stack = stack
-        self._burst = burst
-        self._generator = generator
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._ended.wait(_LOOK_S) and not self._stack.ended:
-            self._burst.rss_mb.append(self._stack.usage().rss_mb)
-            sent, stored = self._generator.sent, _count(self._stack)
-            if stored:
-                self._burst.most_waiting = max(self._burst.most_waiting, sent - stored)

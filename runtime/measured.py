@@ -7,6 +7,7 @@ import asyncio
 import shutil
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -125,6 +126,23 @@ class MeasuredStack:
     def descriptors(self) -> int:
         """Return how many file descriptors the workers have open, all together."""
         return sum(open_descriptors(worker.pid) for worker in self._workers)
+
+    @contextmanager
+    def watched(self, look: Callable[[], None], every_s: float) -> Iterator[None]:
+        """Have a thread look every so many seconds, until the block or a worker ends."""
+        over = threading.Event()
+
+        def run() -> None:
+            while not over.wait(every_s) and not self.ended:
+                look()
+
+        thread = threading.Thread(target=run, name="observer", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
     @property
     def ended(self) -> bool:

@@ -6,7 +6,6 @@ allocated once has been allocated.
 """
 
 import statistics
-import threading
 import time
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -133,7 +132,17 @@ def measure_soak(load: Load, blocks: int, settings: Settings, say: Say) -> Soak:
         stack.start_worker()
         generator = LoadGenerator(stack.urls.kafka, codec_for(stack.settings), _LINGER_MS)
         began_s, before = time.monotonic(), stack.usage()
-        with _Observer(stack, generator, soak, say):
+        said_s = 0.0
+
+        def look() -> None:
+            nonlocal said_s
+            seen = Look(generator.sent, stack.usage().rss_mb, stack.descriptors())
+            soak.looks.append(seen)
+            if time.monotonic() - said_s >= _SAY_S:
+                said_s = time.monotonic()
+                say(f"{seen.blocks} blocks, {seen.rss_mb:.0f} MiB, {seen.descriptors} descriptors")
+
+        with stack.watched(look, _LOOK_S):
             generator.pace(Plant(load, time.time_ns()).blocks(seconds))
         if stack.ended:
             raise Unavailable("worker", f"it has ended; {stack.last_words()}")
@@ -151,31 +160,3 @@ def _stored(stack: MeasuredStack, windows: int) -> int:
             raise Unavailable("worker", f"{stored} of {windows} windows are stored; {stack.last_words()}")
         time.sleep(_LOOK_S)
     return stored
-
-
-class _Observer:
-    """A thread that looks at the worker once a second."""
-
-    def __init__(self, stack: MeasuredStack, generator: LoadGenerator, soak: Soak, say: Say) -> None:
-        self._stack = stack
-        self._generator = generator
-        self._soak = soak
-        self._say = say
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="observer", daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        said_s = 0.0
-        while not self._ended.wait(_LOOK_S) and not self._stack.ended:
-            look = Look(self._generator.sent, self._stack.usage().rss_mb, self._stack.descriptors())
-            self._soak.looks.append(look)
-            if time.monotonic() - said_s >= _SAY_S:
-                said_s = time.monotonic()
-                self._say(f"{look.blocks} blocks, {look.rss_mb:.0f} MiB, {look.descriptors} descriptors")
