@@ -98,7 +98,8 @@ class Codec:
         self._source = source
         self._parsed: dict[type, Any] = {cls: fastavro.parse_schema(schema_for(cls)) for cls in BUNDLED_IDS}
         self._prefixes: dict[tuple[str, type], bytes] = {}
-        self._writers: dict[int, tuple[Any, type]] = {}
+        #: Record type under each schema id, the schema it was written with, and ours where that is another one.
+        self._known: dict[int, tuple[type, Any, Any]] = {}
 
     def encode(self, topic: str, record: r.Record) -> bytes:
         """Return `record` in the Confluent wire format, under its id for `topic`."""
@@ -129,12 +130,11 @@ class Codec:
         magic, schema_id = _HEADER.unpack_from(value)
         if magic != 0:
             raise BadRecord(Reason.BAD_FRAME, f"magic byte {magic}, 0 expected")
-        writer, record_type = self._writer(schema_id)
-        reader = self._parsed[record_type]
+        record_type, writer, reader = self._schemas(schema_id)
         body = io.BytesIO(value)
         body.seek(_HEADER.size)
         try:
-            fields = fastavro.schemaless_reader(body, writer, None if writer == reader else reader)
+            fields = fastavro.schemaless_reader(body, writer, reader)
             record: r.Record = msgspec.convert(fields, record_type, builtin_types=(bytes,))
         except Exception as error:  # noqa: BLE001 -- fastavro raises whatever its C code met: the body is bad
             raise BadRecord(Reason.UNDECODABLE, f"{record_type.__name__}: {type(error).__name__}: {error}") from None
@@ -142,13 +142,14 @@ class Codec:
             raise BadRecord(Reason.UNDECODABLE, f"{len(value) - body.tell()} bytes left after {record_type.__name__}")
         return record
 
-    def _writer(self, schema_id: int) -> tuple[Any, type]:
-        known = self._writers.get(schema_id)
+    def _schemas(self, schema_id: int) -> tuple[type, Any, Any]:
+        known = self._known.get(schema_id)
         if known is None:
             schema = self._source.schema_of(schema_id)
             record_type = _TYPE_BY_NAME.get(f"{schema.get('namespace', '')}.{schema.get('name')}")
             if record_type is None:
                 raise BadRecord(Reason.UNKNOWN_SCHEMA, f"schema id {schema_id} is {schema.get('name')!r}")
-            known = (fastavro.parse_schema(schema), record_type)
-            self._writers[schema_id] = known
+            writer, reader = fastavro.parse_schema(schema), self._parsed[record_type]
+            known = (record_type, writer, None if writer == reader else reader)
+            self._known[schema_id] = known
         return known

@@ -228,7 +228,9 @@ class Reorder:
     # --- boots --------------------------------------------------------------------------------------------------------
 
     def _boot_of(self, part: Part) -> Boot | None:
-        return next((boot for boot in (self.boot, *self._former) if boot.boot_id == part.boot_id), None)
+        if self.boot.boot_id == part.boot_id:
+            return self.boot
+        return next((boot for boot in self._former if boot.boot_id == part.boot_id), None)
 
     def _enter(self, part: Part) -> None:
         """Make the block's boot the current one."""

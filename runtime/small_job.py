@@ -24,7 +24,7 @@ from contracts.errors import ConfigurationError
 from loadtests.peers.frames import PARTITIONS
 from loadtests.peers.job import CHECKPOINT_S, LINGER_MS, Orders, SmallJob, State
 from runtime.clock import SystemClock
-from runtime.memory import keep_freed_memory
+from runtime.memory import keep_freed_memory, spare_collector
 from runtime.settings import load_settings
 from streams.app import bare_app
 from streams.feed import Feed, add_lane, end
@@ -160,6 +160,7 @@ def main() -> int:
     database = Database(settings.database_url)
     loop.run_until_complete(database.__aenter__())
     app = _build(orders, PartitionStore(database))
+    spare_collector()
     runner = faust.Worker(app, loop=loop, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
     try:
         runner.execute_from_commandline()

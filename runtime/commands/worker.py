@@ -29,7 +29,7 @@ from contracts.topics import CONDITIONS
 from runtime.clock import SystemClock
 from runtime.feature_code import load_feature_code
 from runtime.kernels import load_kernels
-from runtime.memory import keep_freed_memory
+from runtime.memory import keep_freed_memory, spare_collector
 from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
 from streams.app import StreamParts, build_app
@@ -90,6 +90,7 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             ready=lambda: None if ready_file is None else ready_file.touch(),
         )
     )
+    spare_collector()
     runner = faust.Worker(app, loop=loop, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
     try:
         runner.execute_from_commandline()
