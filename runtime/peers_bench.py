@@ -51,15 +51,17 @@ class SideBySide:
     def ratio(self, peer: str) -> float | None:
         """Return a peer's CPU time per frame in units of ours; None where it wasn't run.
 
-        That of ``plain`` is the other way round: how much of it we need, at best 1.
+        That of ``plain`` is the other way round: how much of it we need, at best 1. It is the median of the rounds'
+        ratios, so that a machine which slows down for some rounds doesn't count for one program alone.
         """
-        ours = statistics.median(self.figures[_OURS].cpu_us_per_frame)
         if peer == _PLAIN:
-            return rounded(ours / statistics.median(self.figures[_PLAIN].cpu_us_per_frame), 3)
-        costs = [
-            statistics.median(self.figures[name].cpu_us_per_frame) for name in _PEERS[peer] if name in self.figures
-        ]
-        return rounded(min(costs) / ours, 3) if costs else None
+            return rounded(self._median_ratio(_OURS, _PLAIN), 3)
+        ratios = [self._median_ratio(name, _OURS) for name in _PEERS[peer] if name in self.figures]
+        return rounded(min(ratios), 3) if ratios else None
+
+    def _median_ratio(self, name: str, other: str) -> float:
+        rounds = zip(self.figures[name].cpu_us_per_frame, self.figures[other].cpu_us_per_frame, strict=True)
+        return statistics.median(cost / other_cost for cost, other_cost in rounds)
 
     def ratios(self) -> dict[str, float | None]:
         """Return all ratios under their names in the results."""
