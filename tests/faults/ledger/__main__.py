@@ -1,4 +1,4 @@
-"""Run the ledger test: ``python -m tests.faults.ledger [--short] [--seed N]``."""
+"""Run the ledger test: ``python -m tests.faults.ledger [--short] [--seed N] [--only FAULT]``."""
 
 import argparse
 import asyncio
@@ -14,7 +14,7 @@ from typing import Final
 
 from runtime.services.places import outside_of
 from tests.faults.ledger.audit import await_drained, settle
-from tests.faults.ledger.faults import FAULTS
+from tests.faults.ledger.faults import FAULTS, LONG_FAULTS, Fault
 from tests.faults.ledger.load import SITE, assets, sendings
 from tests.faults.ledger.rig import Ledger, Rig
 
@@ -24,6 +24,7 @@ _LONG: Final = (1200.0, 20)
 #: Blocks are sent this long after the newest can be in order.
 _TAIL_S: Final = 10.0
 _DRAIN_S: Final = 120.0
+_BY_NAME: Final = {fault.__name__: fault for fault in (*FAULTS, *LONG_FAULTS)}
 
 
 def main() -> int:
@@ -31,20 +32,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--short", action="store_true", help="60 s of load and 6 faults instead of 20 min and 20")
     parser.add_argument("--seed", type=int, default=20_816)
+    parser.add_argument("--only", choices=sorted(_BY_NAME), help="this fault alone, once")
     parser.add_argument("--keep", action="store_true", help="keep the folder of the run")
     arguments = parser.parse_args()
     seconds, n_faults = _SHORT if arguments.short else _LONG
+    faults = FAULTS if arguments.short else LONG_FAULTS
+    kinds = [_BY_NAME[arguments.only]] if arguments.only else [faults[i % len(faults)] for i in range(n_faults)]
     folder = Path(tempfile.mkdtemp(prefix="faultline-ledger-"))
     folder.chmod(0o755)  # ours alone; PostgreSQL's user has to enter it
     try:
-        return _run(folder, seconds, n_faults, arguments.seed)
+        return _run(folder, seconds, kinds, arguments.seed)
     finally:
         if not arguments.keep:
             shutil.rmtree(outside_of(folder), ignore_errors=True)
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _run(folder: Path, seconds: float, n_faults: int, seed: int) -> int:
+def _run(folder: Path, seconds: float, kinds: list[Fault], seed: int) -> int:
     chance = random.Random(seed)
     rig = Rig(folder, _say)
     ledger = Ledger()
@@ -53,7 +57,7 @@ def _run(folder: Path, seconds: float, n_faults: int, seed: int) -> int:
         load = sendings(rig.codec, _ASSETS, seconds, seed, time.time_ns())
         sender = threading.Thread(target=ledger.send_all, args=(rig.urls.kafka, load, lambda _at_s: None))
         sender.start()
-        struck = _strike(rig, chance, seconds, n_faults)
+        struck = _strike(rig, chance, seconds, kinds)
         sender.join()
         drained_s = await_drained(rig.urls, rig.codec, ledger, _DRAIN_S)
         _say(f"drained {drained_s:.1f} s after the last record; workers started again {dict(rig.restarts)}")
@@ -67,13 +71,12 @@ def _run(folder: Path, seconds: float, n_faults: int, seed: int) -> int:
     return 1 if account.lost or account.doubled or account.different else 0
 
 
-def _strike(rig: Rig, chance: random.Random, seconds: float, n_faults: int) -> int:
-    """Let faults strike at random moments, each kind in turn in a shuffled order; return how many did."""
+def _strike(rig: Rig, chance: random.Random, seconds: float, kinds: list[Fault]) -> int:
+    """Let faults strike at random moments, in a shuffled order; return how many did."""
     began_s = time.monotonic()
-    kinds = [FAULTS[i % len(FAULTS)] for i in range(n_faults)]
     chance.shuffle(kinds)
     for number, fault in enumerate(kinds):
-        slot_s = seconds / n_faults
+        slot_s = seconds / len(kinds)
         due_s = began_s + slot_s * number + chance.uniform(0.2, 0.8) * slot_s
         time.sleep(max(due_s - time.monotonic(), 0.0))
         _say(f"{time.monotonic() - began_s:6.1f} s  {fault.__name__}")

@@ -6,7 +6,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -110,6 +111,15 @@ class Rig:
     def worker(self, name: str) -> ChildProcess:
         """Return the process that is this worker now."""
         return self._workers[name]
+
+    @contextmanager
+    def another_worker(self) -> Iterator[None]:
+        """Have one more worker, which is stopped in an orderly way at the end."""
+        child = self.services.supervisor.start(self._spec("worker-3"))
+        try:
+            yield
+        finally:
+            self.services.supervisor.stop_child(child)
 
     def service(self, name: str) -> ChildProcess:
         """Return the newest process of a service (``kafka``, ``postgres``)."""
