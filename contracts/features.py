@@ -102,7 +102,7 @@ FEATURES: Final[tuple[Feature, ...]] = (
         "displacement_pp_um",
         "um",
         "displacement over the same band, true peak to peak",
-        "processors.velocity.peak_to_peak",
+        "processors.displacement.peak_to_peak",
         "ISO 20816-1:2016",
     ),
     Feature("order_1x_mm_s", "mm/s", "velocity rms of the line at 1x shaft speed", _ORDER, _TEXTBOOK, Machines.SHAFT),

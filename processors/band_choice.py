@@ -16,7 +16,7 @@ from rocket_fft import c2c, r2c
 from contracts.errors import SignalError
 from processors.envelope import band_bins, hann_amplitudes, scale_band, square
 from processors.kernel import kernel
-from processors.mean_square import BLOCK, block_sums
+from processors.mean_square import block_sums
 from processors.median import median
 from processors.time_domain import largest
 
@@ -168,7 +168,6 @@ def _fill_figures(
     axes = np.array([1])
     length = squared.shape[1]
     rejected = np.empty(squared.shape[0], np.bool_)
-    mantissas, exponents = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
     for start in range(0, out.shape[0], squared.shape[0]):
         n = min(squared.shape[0], out.shape[0] - start)
         for r in range(n):
@@ -185,7 +184,7 @@ def _fill_figures(
         for r in range(n):
             if not rejected[r]:
                 hann_amplitudes(raw[r], length, amplitudes)
-                out[start + r, 1] = line_contrast(amplitudes, mantissas, exponents)
+                out[start + r, 1] = line_contrast(amplitudes)
 
 
 @kernel()
@@ -223,11 +222,10 @@ def guarded_kurtosis(squared: F32, second: float, fourth: float, scratch: F32) -
 
 
 @kernel()
-def line_contrast(amplitudes: F32, mantissas: npt.NDArray[np.int32], exponents: F32) -> float:
+def line_contrast(amplitudes: F32) -> float:
     """Return how far lines stand out of an envelope spectrum: the negentropy of the amplitudes over their local floor.
 
     It is 0 for a flat spectrum, larger the fewer bins hold the more of it; minus infinity without any floor.
-    `mantissas` and `exponents` (``BLOCK``,) are overwritten.
     """
     total = weighted = 0.0
     count = 0
@@ -235,7 +233,7 @@ def line_contrast(amplitudes: F32, mantissas: npt.NDArray[np.int32], exponents: 
         block = amplitudes[start : min(start + _FLOOR_BLOCK, amplitudes.size)]
         floor = median(block)
         if floor > 0.0:
-            of_block, _, by_logarithm = block_sums(block, mantissas, exponents)
+            of_block, _, by_logarithm = block_sums(block)
             # of the levels, the amplitudes over the floor
             total += of_block / floor
             weighted += (by_logarithm - of_block * math.log(floor)) / floor

@@ -13,7 +13,6 @@ import numpy.typing as npt
 from numpy.polynomial import Chebyshev, Polynomial
 
 from processors.kernel import kernel
-from processors.time_domain import largest
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -24,17 +23,23 @@ Complex = npt.NDArray[np.complexfloating[Any, Any]]
 SHAPE_COLUMNS: Final = ("centroid_bins", "entropy", "dominant_bins", "dominant_amplitude")
 #: Bins whose sums are of the spectrum's own precision.
 BLOCK: Final = 512
-#: ln(1 + z)/z for 1 + z between √½ and √2 by Chebyshev interpolation: 5e-8 off at most, as float32 is.
+#: log2(1 + z)/z for 1 + z between √½ and √2 by Chebyshev interpolation: its logarithm is 6e-7 off at most. In units of
+#: the last place of a float32's exponent, so that the exponent needs no shift.
 _LOGARITHM: Final = tuple(
     np.float32(c)
     for c in Chebyshev.interpolate(
-        lambda z: np.log1p(z) / np.where(z == 0.0, 1.0, z), 8, domain=[math.sqrt(0.5) - 1.0, math.sqrt(2.0) - 1.0]
+        lambda z: 2.0**23 * np.log1p(z) / np.where(z == 0.0, 1.0, z) / math.log(2.0),
+        6,
+        domain=[math.sqrt(0.5) - 1.0, math.sqrt(2.0) - 1.0],
     )
     .convert(kind=Polynomial)
     .coef
 )
-#: Bits of √½ as float32.
+_LN_2: Final = 2.0**-23 * math.log(2.0)
+#: Bits of √½ as float32, and of the exponent with the sign.
 _ROOT_OF_HALF: Final = 0x3F3504F3
+_EXPONENT: Final = -0x800000
+_INDEX: Final = np.arange(BLOCK, dtype=np.float32)
 
 
 @kernel()
@@ -83,86 +88,84 @@ def describe_power(mean_square: F32, lowest_bin: int, out: F64) -> None:
     on. Without any power all are NaN; the line is, where the largest bin lies at an end.
     """
     n_channels, n_bins = mean_square.shape
-    mantissas, exponents = np.empty(BLOCK, np.int32), np.empty(BLOCK, np.float32)
     for c in range(n_channels):
         out[c, :] = np.nan
-        total, weighted, sum_of_logarithms = _weighted_sums(mean_square[c], mantissas, exponents)
+        total, weighted, sum_of_logarithms, k = _weighted_sums(mean_square[c], max(lowest_bin, 1))
         if not (total > 0.0 and n_bins > 2):
             continue
         out[c, 0] = weighted / total
         entropy = (math.log(total) - sum_of_logarithms / total) / math.log(n_bins - 1)
         out[c, 1] = min(max(entropy, 0.0), 1.0)
-        k = _largest_bin(mean_square[c], lowest_bin)
         if 1 <= k < n_bins - 1:
             _line_at(mean_square[c], k, out[c])
 
 
 @kernel()
-def _weighted_sums(power: F32, mantissas: npt.NDArray[np.int32], exponents: F32) -> tuple[float, float, float]:
-    """Return the sums of a power spectrum, weighted by nothing, by the bin, and by its logarithms; without the mean."""
+def _weighted_sums(power: F32, lowest_bin: int) -> tuple[float, float, float, int]:
+    """Return the sums of a power spectrum, weighted by nothing, by the bin, and by its logarithms; without the mean.
+
+    And the first of the largest bins from `lowest_bin` on, 0 where there is no power.
+    """
     total = weighted = sum_of_logarithms = 0.0
-    for start in range(1, power.size, BLOCK):
-        block = power[start : min(start + BLOCK, power.size)]
-        of_block, by_bin, by_logarithm = block_sums(block, mantissas, exponents)
+    highest, block = np.int32(0), 0
+    start = 1
+    while start < power.size:
+        stop = min(start + BLOCK, power.size)
+        if start < lowest_bin:
+            stop = min(stop, lowest_bin)
+        of_block, by_bin, by_logarithm, top = _block_sums(power[start:stop])
         total += of_block
         weighted += by_bin + start * of_block
         sum_of_logarithms += by_logarithm
+        if start >= lowest_bin and top > highest:
+            highest, block = top, start
+        start = stop
+    if block > 0:
+        block += _first(power[block : min(block + BLOCK, power.size)].view(np.int32), highest)
+    return total, weighted, sum_of_logarithms, block
+
+
+@kernel()
+def _first(numbers: npt.NDArray[np.int32], wanted: Any) -> int:
+    """Return the place of the first of some integers that is as wanted."""
+    # the farthest from the end, looked for in all of them: that is vectorised
+    farthest = np.int32(0)
+    for k in range(numbers.size):
+        farthest = max(farthest, np.int32(numbers.size - k) if numbers[k] == wanted else np.int32(0))
+    return numbers.size - int(farthest)
+
+
+@kernel()
+def block_sums(block: F32) -> tuple[float, float, float]:
+    """Return the sums of at most ``BLOCK`` numbers, none negative: plain, times their index, times their logarithms."""
+    total, weighted, sum_of_logarithms, _ = _block_sums(block)
     return total, weighted, sum_of_logarithms
 
 
 @kernel()
-def block_sums(block: F32, mantissas: npt.NDArray[np.int32], exponents: F32) -> tuple[float, float, float]:
-    """Return the sums of at most ``BLOCK`` numbers, none negative: plain, times their index, times their logarithms.
-
-    `mantissas` and `exponents` (``BLOCK``,) are overwritten.
-    """
-    m, e = mantissas[: block.size], exponents[: block.size]
-    _split(block.view(np.int32), m, e)
-    return _sum_block(block, m.view(np.float32), e)
-
-
-@kernel()
-def _split(numbers: npt.NDArray[np.int32], mantissas: npt.NDArray[np.int32], exponents: F32) -> None:
-    """Fill mantissa (√½ to √2) and exponent of positive float32; all but the exponents are the integers of bits."""
-    for k in range(numbers.size):
-        e = (numbers[k] - np.int32(_ROOT_OF_HALF)) >> np.int32(23)
-        mantissas[k] = numbers[k] - (e << np.int32(23))
-        exponents[k] = np.float32(e)
+def _block_sums(block: F32) -> tuple[float, float, float, Any]:
+    total, weighted, by_exponent, top = _sum_block(block, block.view(np.int32), _INDEX[: block.size])
+    return np.float64(total), np.float64(weighted), _LN_2 * np.float64(by_exponent), top
 
 
 @kernel("reassoc", "contract", "nsz")
-def _sum_block(power: F32, mantissas: F32, exponents: F32) -> tuple[float, float, float]:
-    one, ln_2 = np.float32(1.0), np.float32(math.log(2.0))
-    c0, c1, c2, c3, c4, c5, c6, c7, c8 = _LOGARITHM
+def _sum_block(power: F32, bits: npt.NDArray[np.int32], index: F32) -> tuple[Any, Any, Any, Any]:
+    one = np.float32(1.0)
+    c0, c1, c2, c3, c4, c5, c6 = _LOGARITHM
     total, weighted, sum_of_logarithms = np.float32(0.0), np.float32(0.0), np.float32(0.0)
+    # positive floats are ordered like the integers of their bits, whose maximum is vectorised
+    top = np.int32(0)
     for k in range(power.size):
         p = power[k]
-        # a logarithm from the library isn't vectorised
-        z = mantissas[k] - one
-        ln_m = z * (c0 + z * (c1 + z * (c2 + z * (c3 + z * (c4 + z * (c5 + z * (c6 + z * (c7 + z * c8))))))))
+        # mantissa between √½ and √2, and exponent; a logarithm from the library isn't vectorised
+        e = np.int32(np.int32(bits[k] - np.int32(_ROOT_OF_HALF)) & np.int32(_EXPONENT))
+        z = np.int32(bits[k] - e).view(np.float32) - one
+        logarithm = np.float32(e) + z * (c0 + z * (c1 + z * (c2 + z * (c3 + z * (c4 + z * (c5 + z * c6))))))
         total += p
-        weighted += p * np.float32(np.int32(k))
-        sum_of_logarithms += p * (ln_m + exponents[k] * ln_2)
-    return np.float64(total), np.float64(weighted), np.float64(sum_of_logarithms)
-
-
-@kernel()
-def _largest_bin(power: F32, lowest_bin: int) -> int:
-    """Return the first of the largest bins from `lowest_bin` (at least 1) on; 0 where there is no power."""
-    # positive floats are ordered like the integers of their bits, whose maximum is vectorised
-    first = max(lowest_bin, 1)
-    bits = power[first:].view(np.int32)
-    highest = np.int32(0)
-    block = 0
-    for start in range(0, bits.size, BLOCK):
-        top = largest(bits[start : min(start + BLOCK, bits.size)])
-        if top > highest:
-            highest = top
-            block = start
-    for k in range(block, min(block + BLOCK, bits.size)):
-        if highest > 0 and bits[k] == highest:
-            return first + k
-    return 0
+        weighted += p * index[k]
+        sum_of_logarithms += p * logarithm
+        top = max(top, bits[k])
+    return total, weighted, sum_of_logarithms, top
 
 
 @kernel()

@@ -1,9 +1,9 @@
 """Time-domain statistics of raw acceleration, and what they say about the signal itself.
 
-One kernel walks each channel a few times while it lies in the processor's cache; it also writes the samples less their
-mean, which the spectra start from. Within a block of samples the sums are of the samples' own precision, over blocks
-they are float64: float32 signals come out within 1e-5, float64 ones within 4e-13. Rows don't know of each other, so a
-channel's values are the same bits whatever lies beside it. Moments are 1/N.
+One kernel walks each channel twice while it lies in the processor's cache: for the mean, and for the moments about it.
+It also writes the samples less their mean, which the spectra start from. Within a block of samples the sums are of the
+samples' own precision, over blocks they are float64: float32 signals come out within 1e-5, float64 ones within 4e-13.
+Rows don't know of each other, so a channel's values are the same bits whatever lies beside it. Moments are 1/N.
 """
 
 import math
@@ -51,8 +51,6 @@ _EXPONENT: Final = 0x7F800000
 _NEGATIVE_EXPONENT: Final = 0xFF800000
 #: Samples whose sums are of the samples' own precision; some 32 of them are added up in parallel.
 _BLOCK: Final = 1024
-#: Samples that fit the nearest cache.
-_SURVEYED: Final = 4096
 #: Powers of two that deviations are scaled by, so that no fourth power leaves the range of float32.
 _LARGEST_SCALE: Final = 100
 
@@ -63,17 +61,17 @@ def moments(samples: F32, out: F64, centred: F32) -> None:
 
     A channel with values that aren't finite gets NaN and the count of those; a constant one gets NaN for the ratios.
     """
-    bits = np.empty(4, np.int32)
+    bits = np.empty(2, np.int32)
     ends = bits.view(np.float32)
     for c in range(samples.shape[0]):
         x = samples[c]
         row = out[c]
         row[:] = np.nan
-        row[8], held, total = _survey(x, ends, bits)
+        row[8], held, total = _survey(x, bits)
         if row[8] > 0:
             centred[c, :] = np.float32(0.0)
             continue
-        low, high = ends[2], ends[3]
+        low, high = ends[0], ends[1]
         if held:
             _holds(x, low, high, row)
         else:
@@ -82,33 +80,41 @@ def moments(samples: F32, out: F64, centred: F32) -> None:
 
 
 @kernel()
-def _survey(x: F32, ends: F32, bits: npt.NDArray[np.int32]) -> tuple[int, bool, float]:
-    """Return how many samples aren't finite, whether neighbours are equal, and the sum.
+def _survey(x: F32, bits: npt.NDArray[np.int32]) -> tuple[int, bool, float]:
+    """Fill `bits` with those of the extremes; return how many aren't finite, whether neighbours are equal, the sum."""
+    signed, unsigned = x.view(np.int32), x.view(np.uint32)
+    highest, outermost, equal, total = _sweep(x, signed, unsigned)
+    return _settle(signed, unsigned, highest, outermost, bits), equal > 0, total
 
-    The extremes go to `ends[2:]`; `bits` are those of `ends`. Block by block, each looked at three times while it lies
-    in the nearest cache.
-    """
-    not_finite = equal = 0
-    total = 0.0
-    ends[2], ends[3] = np.inf, -np.inf
-    for start in range(0, x.size, _SURVEYED):
-        block = x[start : min(start + _SURVEYED, x.size)]
-        not_finite += extent(block, bits)
-        ends[2], ends[3] = min(ends[2], ends[0]), max(ends[3], ends[1])
-        equal += _equal_neighbours(x[max(start - 1, 0) : start + block.size])
-        total += _total(block)
-    return not_finite, equal > 0, total
+
+# a loop is only vectorised well in a function of its own, over whole arrays
+@kernel("reassoc", "contract", "nsz")
+def _sweep(x: F32, signed: npt.NDArray[np.int32], unsigned: npt.NDArray[np.uint32]) -> tuple[Any, Any, int, float]:
+    highest, outermost = signed[0], unsigned[0]
+    equal, total = 0, np.float64(x[0])
+    for i in range(1, x.size):
+        highest = max(highest, signed[i])
+        outermost = max(outermost, unsigned[i])
+        equal += x[i] == x[i - 1]
+        total += np.float64(x[i])
+    return highest, outermost, equal, total
 
 
 @kernel()
 def extent(x: F32, ends: npt.NDArray[np.int32]) -> int:
     """Fill `ends` (at least 2) with the bits of the least and the largest value; return how many aren't finite."""
+    signed, unsigned = x.view(np.int32), x.view(np.uint32)
+    return _settle(signed, unsigned, largest(signed), largest(unsigned), ends)
+
+
+@kernel()
+def _settle(
+    signed: npt.NDArray[np.int32], unsigned: npt.NDArray[np.uint32], highest: Any, outermost: Any, ends: Any
+) -> int:
+    """Fill `ends` from the largest bits, taken with a sign and without one; return how many values aren't finite."""
     # The bits of floats without a sign are ordered as integers, those with one the other way round, above all others if
     # taken as unsigned. So the largest of either kind are the ends, unless all values have the same sign. Maxima of
     # integers are vectorised, those of floats are not.
-    signed, unsigned = x.view(np.int32), x.view(np.uint32)
-    highest = largest(signed)
-    outermost = largest(unsigned)
     if highest < 0:
         highest = np.int32(_least(unsigned))
     if outermost <= np.uint32(_LARGEST_INT):
@@ -116,7 +122,7 @@ def extent(x: F32, ends: npt.NDArray[np.int32]) -> int:
     ends[0], ends[1] = np.int32(outermost), highest
     not_finite = 0
     if highest >= np.int32(_EXPONENT) or outermost >= np.uint32(_NEGATIVE_EXPONENT):
-        for i in range(x.size):
+        for i in range(signed.size):
             not_finite += (signed[i] & np.int32(_EXPONENT)) == np.int32(_EXPONENT)
     return not_finite
 
@@ -136,14 +142,6 @@ def _least(numbers: npt.NDArray[np.integer[Any]]) -> Any:
     for i in range(numbers.size):
         least = min(least, numbers[i])
     return least
-
-
-@kernel()
-def _equal_neighbours(x: Real) -> int:
-    count = 0
-    for i in range(1, x.size):
-        count += x[i] == x[i - 1]
-    return count
 
 
 @kernel()
@@ -169,14 +167,6 @@ def _statistics(x: Real, low: float, high: float, total: float, row: F64, centre
     row[15] = row[2] / (row[7] * row[7])
 
 
-@kernel("reassoc", "contract", "nsz", "arcp")
-def _total(x: Real) -> float:
-    total = 0.0
-    for i in range(x.size):
-        total += np.float64(x[i])
-    return total
-
-
 @kernel()
 def _sums(x: Real, mean: float, scale: float, row: F64, centred: Real) -> None:
     """Fill `centred` and the moments about the mean; `scale` is a power of two."""
@@ -185,9 +175,8 @@ def _sums(x: Real, mean: float, scale: float, row: F64, centred: Real) -> None:
     rest = x.dtype.type(mean - np.float64(centre))
     m2 = m3 = m4 = magnitude = root = 0.0
     for start in range(0, n, _BLOCK):
-        block = centred[start : min(start + _BLOCK, n)]
-        _centre_block(x[start : start + block.size], centre, rest, block)
-        sums = _sum_block(block, x.dtype.type(scale))
+        stop = min(start + _BLOCK, n)
+        sums = _sum_block(x[start:stop], centre, rest, x.dtype.type(scale), centred[start:stop])
         m2 += sums[0]
         m3 += sums[1]
         m4 += sums[2]
@@ -201,20 +190,15 @@ def _sums(x: Real, mean: float, scale: float, row: F64, centred: Real) -> None:
     row[7] = root / n / math.sqrt(scale)
 
 
-# functions of their own, since loops are only vectorised well over whole slices
-@kernel()
-def _centre_block(x: Real, centre: Any, rest: Any, out: Real) -> None:
-    for i in range(x.size):
-        # in this order: the first difference is exact wherever the mean is large
-        out[i] = (x[i] - centre) - rest
-
-
 @kernel("reassoc", "contract", "nsz", "arcp")
-def _sum_block(centred: Real, scale: Any) -> tuple[float, float, float, float, float]:
-    zero = centred.dtype.type(0.0)
+def _sum_block(x: Real, centre: Any, rest: Any, scale: Any, out: Real) -> tuple[float, float, float, float, float]:
+    """Fill `out` with the deviations from the mean; return the sums of their powers, magnitudes and roots."""
+    zero = x.dtype.type(0.0)
     second, third, fourth, magnitude, root = zero, zero, zero, zero, zero
-    for i in range(centred.size):
-        d = centred[i] * scale
+    for i in range(x.size):
+        deviation = _deviation(x[i], centre, rest)
+        out[i] = deviation
+        d = deviation * scale
         a = abs(d)
         q = d * d
         second += q
@@ -223,6 +207,12 @@ def _sum_block(centred: Real, scale: Any) -> tuple[float, float, float, float, f
         magnitude += a
         root += np.sqrt(a)
     return np.float64(second), np.float64(third), np.float64(fourth), np.float64(magnitude), np.float64(root)
+
+
+@kernel()
+def _deviation(value: Any, centre: Any, rest: Any) -> Any:
+    # in this order, which no freedom of the sums may change: the first difference is exact wherever the mean is large
+    return (value - centre) - rest
 
 
 @kernel()

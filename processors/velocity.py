@@ -3,6 +3,7 @@
 ISO 20816 grades velocity from 10 to 1000 Hz (2 to 1000 Hz for machines below 600 rpm). The rms values come from the
 Hann spectrum with energy correction: without a window, offset, ramp and lines between bins cost up to 2 %. The true
 peak-to-peak needs the wave itself, so it comes from an inverse transform, at a low rate: the band ends at 1000 Hz.
+All start from the plain FFT of the samples, to which windows are applied as sums of neighbouring bins.
 """
 
 import math
@@ -11,11 +12,10 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from rocket_fft import c2r, r2c
 
 from contracts.units import STANDARD_GRAVITY_M_S2
+from processors import displacement
 from processors.kernel import kernel
-from processors.time_domain import extent
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
@@ -30,15 +30,6 @@ _HIGH_HZ: Final = 1000.0
 #: Variance of a Hann line's power about its true frequency, bins² (the same wherever it lies between two bins). Since
 #: 1/f² is curved, the spread alone would raise a line at bin k by 3·variance/k² in power, and 1/f⁴ by 10·variance/k².
 _SPREAD: Final = 1.0 / 3.0
-#: Samples per period of the band's upper edge: of the acceleration while it is tapered, and of the displacement.
-_SAMPLING: Final = 2.25
-_OVERSAMPLING: Final = 4.0
-#: Share of the window that each end's taper takes.
-_TAPER_SHARE: Final = 0.25
-#: An extreme of the wave lies between its samples; it is looked for at so many places on either side of the largest,
-_PLACES: Final = 8
-#: from so many samples on either side.
-_REACH: Final = 6
 #: So many channels are transformed together: their waves fit the nearest cache.
 _ROWS: Final = 4
 
@@ -57,10 +48,10 @@ def band_hz(speed_rpm: float | None) -> tuple[float, float]:
 class Motion:
     """Velocity and displacement of channels of one shape.
 
-    The displacement wave is tapered over a quarter of the window at either end, and read between the tapers. Without
-    them a line between two bins leaks into the lowest bins, where integration magnifies it: 160.5 Hz in one second then
-    reads seven times too much. What lies above the band is left out before the taper, so that a fraction of the samples
-    is enough from there on. Between the samples of the wave its extremes are found by interpolation.
+    The acceleration is tapered towards both ends of the window before it becomes a displacement wave, which is read in
+    the middle two fifths. Without a taper a line between two bins leaks into the lowest bins, where integration
+    magnifies it: 160.5 Hz in one second then reads seven times too much. Between the samples of the wave its extremes
+    are found by interpolation.
 
     Parameters
     ----------
@@ -74,17 +65,11 @@ class Motion:
         self._rate_hz = sampling_rate_hz
         self._bin_hz = sampling_rate_hz / n_samples
         self._n_bins = n_samples // 2 + 1
-        coarse = min(n_samples, _length(_SAMPLING * _HIGH_HZ / self._bin_hz))
-        fine = _length(_OVERSAMPLING * _HIGH_HZ / self._bin_hz)
-        self._taper = (_planck_taper(coarse) / n_samples).astype(np.float32)
-        self._waves = (
-            np.empty((_ROWS, coarse), np.float32),
-            np.empty((_ROWS, coarse // 2 + 1), np.complex64),
-            np.empty((_ROWS, fine), np.float32),
-            np.zeros((_ROWS, fine // 2 + 1), np.complex64),
-        )
-        self._places = _between_samples()
-        self._weights: dict[float, tuple[int, F64, F64, F32]] = {}
+        self._n_samples = n_samples
+        fine = scipy.fft.next_fast_len(math.ceil(displacement.OVERSAMPLING * _HIGH_HZ / self._bin_hz), real=True)
+        self._waves = (np.empty((_ROWS, fine), np.float32), np.zeros((_ROWS, fine // 2 + 1), np.complex64))
+        self._places = displacement.between_samples()
+        self._weights: dict[float, tuple[int, F64, F64, F32, C64]] = {}
         self._integrated = np.empty((n_channels, len(MOTION_FEATURES)))
 
     def measure(self, spectrum: C64, mean_square: F32, speed_rpm: float | None) -> F64 | None:
@@ -109,18 +94,23 @@ class Motion:
             return None
         if low_hz not in self._weights:
             self._weights[low_hz] = self._weigh(low_hz, high_hz)
-        first, of_velocity, of_displacement, of_wave = self._weights[low_hz]
+        first, of_velocity, of_displacement, of_wave, bins = self._weights[low_hz]
         integrated_rms(mean_square, first, of_velocity, of_displacement, self._integrated)
-        peak_to_peak(spectrum, self._taper, of_wave, self._places, *self._waves, self._integrated[:, 2])
+        displacement.peak_to_peak(
+            spectrum, self._n_samples, of_wave, bins, self._places, *self._waves, self._integrated[:, 2]
+        )
         return self._integrated
 
-    def _weigh(self, low_hz: float, high_hz: float) -> tuple[int, F64, F64, F32]:
-        """Return the band's first bin, what takes mean squares to velocity and displacement, and bins to the wave."""
-        coarse, coarse_bins, _, _ = self._waves
+    def _weigh(self, low_hz: float, high_hz: float) -> tuple[int, F64, F64, F32, C64]:
+        """Return the band's first bin, what takes mean squares to velocity and displacement, and bins to the wave.
+
+        The last is room for the bins that the taper takes together.
+        """
         omega, first, of_velocity, of_displacement = integration_weights(low_hz, high_hz, self._bin_hz, self._n_bins)
-        wave = np.zeros(min(first + omega.size, coarse_bins.shape[1]), np.float32)
-        wave[first:] = (-UM_S2_PER_G / coarse.shape[1] / omega**2)[: wave.size - first]
-        return first, of_velocity, of_displacement, wave
+        wave = np.zeros(first + omega.size, np.float32)
+        wave[first:] = -UM_S2_PER_G / self._n_samples / omega**2
+        bins = np.empty(wave.size + 2 * (len(displacement.TAPER) - 1), np.complex64)
+        return first, of_velocity, of_displacement, np.repeat(wave, 2), bins
 
 
 def integration_weights(low_hz: float, high_hz: float, bin_hz: float, n_bins: int) -> tuple[F64, int, F64, F64]:
@@ -172,113 +162,3 @@ def _weighted_sum(numbers: Real, weights: F64) -> float:
     for k in range(weights.size):
         total += np.float64(numbers[k]) * weights[k]
     return total
-
-
-@kernel()
-def peak_to_peak(
-    spectrum: C64,
-    taper: F32,
-    weights: F32,
-    places: F64,
-    coarse: F32,
-    coarse_bins: C64,
-    fine: F32,
-    fine_bins: C64,
-    out: F64,
-) -> None:
-    """Fill `out` (n_channels,) with the largest less the smallest displacement in the middle half of the window, um.
-
-    `spectrum` (n_channels, n_bins) is the plain one-sided FFT of the signals, g; the other arrays are those that a
-    ``Motion`` holds.
-    """
-    for start in range(0, spectrum.shape[0], coarse.shape[0]):
-        stop = min(start + coarse.shape[0], spectrum.shape[0])
-        _waves(spectrum[start:stop], taper, weights, coarse, coarse_bins, fine, fine_bins)
-        _peaks(fine[: stop - start], places, out[start:stop])
-
-
-@kernel()
-def _waves(spectrum: C64, taper: F32, weights: F32, coarse: F32, coarse_bins: C64, fine: F32, fine_bins: C64) -> None:
-    n = spectrum.shape[0]
-    axes = np.array([1])
-    kept = coarse.shape[1] // 2 + 1
-    for c in range(n):
-        coarse_bins[c, :] = spectrum[c, :kept]
-        if kept < spectrum.shape[1] and coarse.shape[1] % 2 == 0:
-            coarse_bins[c, kept - 1] = 0.0
-    c2r(coarse_bins[:n], coarse[:n], axes, False, 1.0, 1)
-    for c in range(n):
-        for i in range(taper.size):
-            coarse[c, i] *= taper[i]
-    r2c(coarse[:n], coarse_bins[:n], axes, True, 1.0, 1)
-    for c in range(n):
-        for k in range(weights.size):
-            fine_bins[c, k] = coarse_bins[c, k] * weights[k]
-    c2r(fine_bins[:n], fine[:n], axes, False, 1.0, 1)
-
-
-@kernel()
-def _peaks(fine: F32, places: F64, out: F64) -> None:
-    edge = math.ceil(_TAPER_SHARE * fine.shape[1])
-    values = np.empty(places.shape[1])
-    bits = np.empty(2, np.int32)
-    ends = bits.view(np.float32)
-    for c in range(fine.shape[0]):
-        middle = fine[c, edge : fine.shape[1] - edge]
-        extent(middle, bits)
-        top = _extreme_near(fine[c], edge + _find(middle, ends[1]), 1.0, places, values)
-        out[c] = top + _extreme_near(fine[c], edge + _find(middle, ends[0]), -1.0, places, values)
-
-
-@kernel()
-def _find(numbers: F32, wanted: np.float32) -> int:
-    for i in range(numbers.size):
-        if numbers[i] == wanted:
-            return i
-    return 0
-
-
-@kernel()
-def _extreme_near(wave: F32, at: int, sign: float, places: F64, values: F64) -> float:
-    """Return the largest of `sign` times the wave near sample `at`."""
-    near = wave[at - _REACH : at + _REACH + 1]
-    values[:] = 0.0
-    for k in range(near.size):
-        for p in range(values.size):
-            values[p] += places[k, p] * near[k]
-    top = 0
-    for p in range(values.size):
-        values[p] *= sign
-        if values[p] > values[top]:
-            top = p
-    if not 0 < top < values.size - 1:
-        return float(values[top])
-    # the vertex of the parabola through the three
-    slope = 0.5 * (values[top + 1] - values[top - 1])
-    bend = values[top + 1] - 2.0 * values[top] + values[top - 1]
-    return float(values[top] - 0.5 * slope * slope / bend) if bend < 0.0 else float(values[top])
-
-
-def _between_samples() -> F64:
-    """Return the weights (samples, places) that interpolate within one sample of the middle one.
-
-    Of all weights these leave the least error in a wave whose power is spread over the band.
-    """
-    nodes = np.arange(-_REACH, _REACH + 1)
-    places = np.arange(-_PLACES, _PLACES + 1) / _PLACES
-    share = 2.0 / _OVERSAMPLING
-    alike = np.sinc(share * (nodes[:, np.newaxis] - nodes))
-    weights: F64 = np.linalg.solve(alike, np.sinc(share * (nodes[:, np.newaxis] - places)))
-    return np.ascontiguousarray(weights)
-
-
-def _length(wanted: float) -> int:
-    return int(scipy.fft.next_fast_len(math.ceil(wanted), real=True))
-
-
-def _planck_taper(n: int) -> F64:
-    """Return a window with smooth ends (all derivatives zero) and a flat middle."""
-    width = int(n * _TAPER_SHARE)
-    u = (np.arange(width) + 0.5) / width
-    rise = 0.5 - 0.5 * np.tanh(0.5 * (1.0 / u - 1.0 / (1.0 - u)))
-    return np.concatenate((rise, np.ones(n - 2 * width), rise[::-1]))

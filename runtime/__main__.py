@@ -113,8 +113,9 @@ def faultline(
 ) -> None:
     """Turn raw machine signals into explained alarms."""
     from runtime.logging import configure_logging  # noqa: PLC0415 (keeps --help quick)
-    from runtime.settings import load_settings  # noqa: PLC0415 (keeps --help quick)
+    from runtime.settings import keep_kernels_apart, load_settings  # noqa: PLC0415 (keeps --help quick)
 
+    keep_kernels_apart()
     level = "debug" if debug else load_settings().log_level
     context.obj = level
     configure_logging(level)

@@ -4,6 +4,7 @@ Every setting has a name, a type and a default that works on a fresh machine; a 
 change one. A part whose URL is set is used where it is; a part whose URL is absent is started as a local process.
 """
 
+import hashlib
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -143,6 +144,21 @@ def child_environment(additions: Mapping[str, str], settings: Settings) -> dict[
         "PYTHONSAFEPATH": "1",
     }
     return {**os.environ, **ours, **additions}
+
+
+def keep_kernels_apart() -> None:
+    """Let Numba keep its compiled code below a folder named after the source code of the core.
+
+    A kernel holds the code of all that it calls, but Numba compares the time of its own file alone: after an update it
+    would load kernels of which a part is the old one's. To be called before a kernel is imported.
+    """
+    base = Path(os.environ.get("NUMBA_CACHE_DIR", str(PROJECT / ".faultline" / "cache" / "numba")))
+    digest = hashlib.sha256()
+    for source in sorted((PROJECT / "processors").rglob("*.py")):
+        digest.update(source.relative_to(PROJECT).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
+    name = digest.hexdigest()[:16]
+    if base.name != name:
+        os.environ["NUMBA_CACHE_DIR"] = str(base / name)
 
 
 def _own_paths() -> list[str]:

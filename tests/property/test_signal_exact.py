@@ -19,7 +19,18 @@ from numpy.typing import NDArray
 
 from contracts.errors import SignalError
 from contracts.features import FEATURE_INDEX
-from processors import averages, band_choice, cage, envelope, mean_square, order, spectrum, time_domain, velocity
+from processors import (
+    averages,
+    band_choice,
+    cage,
+    displacement,
+    envelope,
+    mean_square,
+    order,
+    spectrum,
+    time_domain,
+    velocity,
+)
 from processors.bearings import bearing
 from processors.features import FeatureEngine, choose_bands
 from processors.kurtogram import kurtogram
@@ -66,6 +77,64 @@ def test_moments_in_single_precision(seed: int, n: int, mean: float) -> None:
         assert found[name] == pytest.approx(value, rel=EXACT * max(1.0, abs(mean)), abs=1e-12 * max(1.0, abs(mean))), (
             name
         )
+
+
+def displacement_pp_um(x: NDArray[Any], rate_hz: float) -> float:
+    """Return what ``Motion`` is to measure, in float64, from a wave sampled 64 times as densely."""
+    n, dense = x.size, 64
+    taper = np.cos(2 * np.pi * np.outer(np.arange(n) / n, np.arange(9))) @ np.array(displacement.TAPER)
+    spectrum_g = np.fft.rfft((x - math.fsum(x) / n) * taper)
+    frequency_hz = np.arange(n // 2 + 1) * rate_hz / n
+    inside = (frequency_hz >= 10.0 - 1e-9) & (frequency_hz <= 1000.0 + 1e-9)
+    wave_bins = np.zeros(n // 2 + 1, complex)
+    wave_bins[inside] = -spectrum_g[inside] * 9806650.0 / (2 * np.pi * frequency_hz[inside]) ** 2
+    length = scipy.fft.next_fast_len(math.ceil(4000.0 * n / rate_hz), real=True)
+    wave = np.fft.irfft(wave_bins[: length // 2 + 1], length * dense) * (length * dense / n)
+    edge = math.ceil(0.3 * length)
+    middle = wave[edge * dense : (length - edge - 1) * dense + 1]
+    return vertex(middle) + vertex(-middle)
+
+
+def vertex(wave: NDArray[Any]) -> float:
+    k = int(np.argmax(wave))
+    if k in (0, wave.size - 1):
+        return float(wave[k])
+    slope, bend = (wave[k + 1] - wave[k - 1]) / 2, wave[k + 1] - 2 * wave[k] + wave[k - 1]
+    return float(wave[k] - slope**2 / (2 * bend))
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    seed=SEEDS,
+    shape=st.sampled_from([(2560, 25600.0), (2999, RATE_HZ), (5001, RATE_HZ), (8192, 25600.0), (25600, 25600.0)]),
+    mean=MEANS,
+    lines_hz=st.lists(st.floats(10.0, 1000.0), max_size=3),
+    noise=st.sampled_from([0.0, 0.01, 1.0]),
+)
+def test_true_peak_to_peak_of_the_displacement(
+    seed: int, shape: tuple[int, float], mean: float, lines_hz: list[float], noise: float
+) -> None:
+    n, rate_hz = shape
+    phase = 2 * np.pi * np.outer(lines_hz, np.arange(n) / rate_hz)
+    x = np.sin(phase + np.arange(1, len(lines_hz) + 1)[:, np.newaxis]).sum(axis=0)
+    x = x + signal(seed, n)[0] * (noise if lines_hz else 1.0)
+    x = (x / x.std() + mean).astype(np.float32)
+    centred, power = np.empty((1, n), np.float32), np.empty((1, n // 2 + 1), np.float32)
+    time_domain.moments(x[np.newaxis], np.empty((1, len(time_domain.COLUMNS))), centred)
+    measured = velocity.Motion(1, n, rate_hz).measure(scipy.fft.rfft(centred, axis=1), power, None)
+    assert measured is not None
+    expected = displacement_pp_um(x.astype(np.float64), rate_hz)
+    # the band's lowest line of the same strength would move so many times as far, and so does rounding there
+    condition = 9806650.0 / (2 * np.pi * 10.0) ** 2 / expected
+    assert measured[0, 2] == pytest.approx(expected, rel=SINGLE * max(1.0, condition / 100.0))
+
+
+def test_the_taper_is_flat_where_the_wave_is_read() -> None:
+    places = np.linspace(0.3, 0.7, 4001)
+    taper = np.cos(2 * np.pi * np.outer(places, np.arange(9))) @ np.array(displacement.TAPER)
+    assert np.abs(taper - 1.0).max() < 2.4e-6
+    assert sum(displacement.TAPER) == pytest.approx(0.0, abs=1e-9)
+    assert sum(k**2 * c for k, c in enumerate(displacement.TAPER)) == pytest.approx(0.0, abs=1e-7)
 
 
 @FEW

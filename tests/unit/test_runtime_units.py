@@ -24,7 +24,7 @@ from runtime.services.jars import postgres_platform
 from runtime.services.kafka import _cluster_id
 from runtime.services.postgres import _clear_lock
 from runtime.services.processes import ProcessSpec, Supervisor
-from runtime.settings import PROJECT, Settings, child_environment, load_settings
+from runtime.settings import PROJECT, Settings, child_environment, keep_kernels_apart, load_settings
 
 SLEEPER = (sys.executable, "-I", "-S", "-c", "import sys, time; print('up', flush=True); time.sleep(60)")
 STUBBORN = (
@@ -93,6 +93,27 @@ class TestSettings:
         made = child_environment({"FAULTLINE_KAFKA_URL": "h:1"}, Settings(cache_dir=tmp_path))
         assert made["FAULTLINE_KAFKA_URL"] == "h:1"
         assert made["NUMBA_CACHE_DIR"].startswith(str(tmp_path))
+
+    def test_kernels_of_another_source_code_are_kept_elsewhere(
+        self, environment: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        core = tmp_path / "processors"
+        core.mkdir()
+        environment.setattr("runtime.settings.PROJECT", tmp_path)
+
+        def folder(code: str) -> str:
+            (core / "called.py").write_text(code)
+            environment.setenv("NUMBA_CACHE_DIR", str(tmp_path / "numba"))
+            keep_kernels_apart()
+            first = os.environ["NUMBA_CACHE_DIR"]
+            keep_kernels_apart()  # as a child does, which has it from its parent
+            assert os.environ["NUMBA_CACHE_DIR"] == first
+            return first
+
+        old = folder("a = 1")
+        assert Path(old).parent == tmp_path / "numba"
+        assert folder("a = 2") != old
+        assert folder("a = 1") == old
 
 
 class TestProjectFolder:
