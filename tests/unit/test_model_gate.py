@@ -27,7 +27,7 @@ from runtime.model_gate import examine, is_current
 from streams import retry
 from streams.conditions import ConditionWorker
 from streams.dead_letters import DeadLetters
-from tests.model_files import Models, model, put, random_noise, scaled, weights_elsewhere
+from tests.model_files import Models, in_a_row, model, put, random_noise, scaled, weights_elsewhere
 from tests.stream_doubles import Journal, ManualClock, MemoryAccount, MemoryOutlet, MemoryStore
 
 START_NS = 1_700_000_000_000_000_000
@@ -62,6 +62,9 @@ def twice_the_rows() -> bytes:
         (same({FEATURES_KEY: "temperature,pressure"}), "features 'temperature,pressure'"),
         (same({WINDOW_COUNT_KEY: "16"}), "window_count '16'"),
         (same({CLIP_Z_KEY: "8"}), "clip_z '8'"),
+        (model([helper.make_node("ReduceMean", ["z"], ["rebuilt"], axes=[1], keepdims=0)], {}, {}, 7, 4), "inputs and"),
+        (model([helper.make_node("Identity", ["z"], ["rebuilt"])], window_count=4), "inputs and"),
+        (in_a_row(17), "17 windows in a row; at most 16"),
     ],
     ids=[
         "empty",
@@ -78,6 +81,9 @@ def twice_the_rows() -> bytes:
         "other features",
         "several windows",
         "another bound",
+        "wrong width in a row",
+        "all windows of a row",
+        "too long a row",
     ],
 )
 def test_an_unfit_file_is_refused_by_name(
