@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import ConfigurationError
+from contracts.errors import ConfigurationError, OtherFeatures
 from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
 from contracts.models import CATALOGUE_VERSION_KEY, CLIP_Z_KEY, FEATURES_KEY, WINDOW_COUNT_KEY
 from processors.scoring.succession import MAX_WINDOW_COUNT
@@ -30,6 +30,7 @@ _INPUT: Final = {
     FEATURES_KEY: ",".join(FEATURE_NAMES),
     CLIP_Z_KEY: f"{CLIP_Z:g}",
 }
+_OF_FEATURES: Final = frozenset({CATALOGUE_VERSION_KEY, FEATURES_KEY})
 
 
 class Autoencoder:
@@ -44,6 +45,8 @@ class Autoencoder:
 
     Raises
     ------
+    OtherFeatures
+        If it was made for another catalogue.
     ConfigurationError
         If the content isn't a model or was made for other vectors, has other inputs or outputs, or gives results that
         aren't finite, or others each time.
@@ -61,7 +64,8 @@ class Autoencoder:
         for key, ours in (_INPUT | {WINDOW_COUNT_KEY: str(self.window_count)}).items():
             theirs = self.metadata.get(key, ours)
             if theirs != ours:
-                raise ConfigurationError(f"model {name} was made for {key} {theirs[:80]!r}; {ours[:80]!r} is in use")
+                kind = OtherFeatures if key in _OF_FEATURES else ConfigurationError
+                raise kind(f"model {name} was made for {key} {theirs[:80]!r}; {ours[:80]!r} is in use")
         self._shape = (N_FEATURES,) if self.window_count == 1 else (self.window_count, N_FEATURES)
         if shapes != [("tensor(float)", list(self._shape)), ("tensor(float)", [N_FEATURES])]:
             raise ConfigurationError(

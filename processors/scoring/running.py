@@ -87,8 +87,8 @@ class Quantile:
     >>> median = Quantile(0.5, np.zeros(16))
     >>> for x in (5.0, 1.0, 4.0, 2.0, 3.0, 9.0, 3.0):
     ...     median.update(x)
-    >>> median.value
-    3.0
+    >>> round(median.value, 3)
+    3.667
     """
 
     def __init__(self, q: float, state: F64) -> None:

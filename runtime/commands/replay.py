@@ -108,7 +108,7 @@ async def _replay(urls: Urls, codec: Codec, code: FeatureCode, wish: _Wish) -> d
         _check_span(wish, survey)
         config = await _configuration(database, wish.asset_id, survey)
         progress = _progress(survey.records)
-        models = StoredModels(urls.database, ModelFolder(code_hash=code.code_hash))
+        models = StoredModels(urls.database, ModelFolder())
         work = Recomputation(codec, models, code, wish.asset_id, wish.span, wish.variant, progress)
         work.measurements(measurements(), config)
         alarm_partition = await partition_of(database, CONDITIONS, wish.asset_id)

@@ -100,6 +100,7 @@ def test_an_unfit_file_is_refused_by_name(
 
 def test_a_model_for_other_feature_code_is_refused() -> None:
     assert examine("ae@2", scaled(0.5), None, CODE) == code_hash()
+    assert examine("row@1", in_a_row(16), None, CODE) == code_hash()
     with pytest.raises(ConfigurationError, match="ae@2 was trained for feature code 0123456789ab"):
         examine("ae@2", scaled(0.5, trained_for="0123456789ab"), None, CODE)
     with pytest.raises(ConfigurationError, match="not fedcba987654"):
@@ -189,5 +190,5 @@ def test_a_worker_that_takes_over_waits_for_the_models(monkeypatch: pytest.Monke
     codec, letters = Codec(BundledSchemas()), DeadLetters(outlet, MemoryAccount(clock), clock)
     worker = ConditionWorker(store, models, ENGINE_ALONE, codec, outlet, letters, clock, "me")
     assert asyncio.run(worker.claim(0)) == 1  # the block is read again
-    assert models.asked == 3
+    assert models.asked == 4  # away twice; then once to see for which features, and once to score
     assert worker.applied() == {0: 1}

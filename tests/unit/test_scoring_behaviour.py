@@ -273,6 +273,10 @@ def test_state_with_every_regime_learnt_stays_below_16_kib() -> None:
     for regime in range(MAX_LEARNING + 2):
         for x in windows(29, seed=regime):
             score(scoring, x, f"speed {regime / 10:.1f}, load 1.00", ONE)
+    for x in windows(MAX_WINDOW_COUNT, seed=99):
+        score(scoring, x, "speed 1.4, load 0.75", ONE)
+    assert scoring._rows is not None
+    assert scoring._rows.newest(MAX_WINDOW_COUNT)[1] == [True]
     assert 8_000 < len(scoring.snapshot()) < 16 * 1024
 
 
