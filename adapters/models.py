@@ -1,8 +1,8 @@
 """Scoring models from a folder: one ONNX file per model and version, each with its checksum and its card beside it.
 
 Invariants: bytes that don't match their checksum never leave this module, since a model is part of what a result is a
-function of; nor do those of a model whose card says that it was trained on other features. A model is never written
-over.
+function of; nor do those of a model whose card names other features than the catalogue. For which feature code a model
+was trained, the stream looks up in the bytes themselves. A model is never written over.
 """
 
 import hashlib
@@ -25,9 +25,6 @@ class ModelFolder:
     ----------
     folder : pathlib.Path
         Where the files and their ``.sha256`` lie.
-    code_hash : str, optional
-        The feature code of this process: a model whose card names another is refused. Without it the code isn't
-        compared, the features and their order are.
 
     Examples
     --------
@@ -35,9 +32,8 @@ class ModelFolder:
     True
     """
 
-    def __init__(self, folder: pathlib.Path = BUNDLED_FOLDER, code_hash: str | None = None) -> None:
+    def __init__(self, folder: pathlib.Path = BUNDLED_FOLDER) -> None:
         self._folder = folder
-        self._code_hash = code_hash
 
     def load(self, name: str, version: str, sha256: str | None = None) -> bytes:
         """Return the model's bytes.
@@ -72,7 +68,7 @@ class ModelFolder:
             if expected is not None and expected.lower() != digest:
                 raise ConfigurationError(f"model {path} has SHA-256 {digest}, {expected} expected")
         if card is not None:
-            check_features(card, self._code_hash)
+            check_features(card)
         return content
 
     def add(self, card: ModelCard, content: bytes) -> pathlib.Path:

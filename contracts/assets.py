@@ -127,7 +127,8 @@ class ModelReference:
     """A scoring model by name, version and content.
 
     The scores of one in ``shadow`` are stored, and raise nothing. Where the model that it ``stands_in_for``
-    (``name@version``) is refused for its results, it takes that one's place.
+    (``name@version``) is refused, it takes that one's place. ``feature_hash`` is the feature code for which its maker
+    says that it was trained; what the file itself says counts before it.
     """
 
     name: str
@@ -135,6 +136,7 @@ class ModelReference:
     sha256: str | None = None
     shadow: bool = False
     stands_in_for: str | None = None
+    feature_hash: str | None = None
 
     @property
     def key(self) -> str:

@@ -18,6 +18,10 @@ class ConfigurationError(FaultlineError):
     """A setting, an asset file or a model is wrong; a person must mend it."""
 
 
+class OtherFeatures(ConfigurationError):
+    """A model was trained on other features than those that are computed here; by itself it may be sound."""
+
+
 class Unavailable(FaultlineError):
     """An outside part doesn't answer; trying again later can help.
 

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
-from contracts.errors import ConfigurationError
+from contracts.errors import ConfigurationError, OtherFeatures
 from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
 from contracts.models import MODEL_NAME, MODEL_VERSION
 
@@ -162,33 +162,26 @@ def read_card(model: Path) -> ModelCard | None:
     return card
 
 
-def check_features(card: ModelCard, code_hash: str | None = None) -> None:
+def check_features(card: ModelCard) -> None:
     """Refuse a model that was trained on other features than those it would score.
 
     Parameters
     ----------
     card : ModelCard
         The model's.
-    code_hash : str, optional
-        The feature code that computes what is scored; without it the code isn't compared.
 
     Raises
     ------
-    ConfigurationError
-        If the features, their order, the catalogue or the feature code differ.
+    OtherFeatures
+        If the features, their order or the catalogue differ.
     """
     model = f"model {card.name} version {card.version}"
     if card.features != FEATURE_NAMES:
         unlike = [name for name in card.features if name not in FEATURE_NAMES] or ["the order"]
-        raise ConfigurationError(f"{model} was trained on other features than the catalogue's: {', '.join(unlike[:5])}")
+        raise OtherFeatures(f"{model} was trained on other features than the catalogue's: {', '.join(unlike[:5])}")
     if card.catalogue_version != CATALOGUE_VERSION:
-        raise ConfigurationError(
+        raise OtherFeatures(
             f"{model} was trained on catalogue version {card.catalogue_version}, this is {CATALOGUE_VERSION}"
-        )
-    if code_hash is not None and card.code_hash != code_hash:
-        raise ConfigurationError(
-            f"{model} was trained on features of code {card.code_hash or 'unknown'}, this is {code_hash}: train it"
-            " again on features of this code"
         )
 
 

@@ -18,6 +18,7 @@ from contracts.features import CATALOGUE_VERSION
 from contracts.identifiers import stable_id
 from processors import CODE_VERSION
 from processors.conditions import ConditionLogic
+from processors.configured import misfits
 from processors.cutting import IN_TIME
 from processors.group import ChannelGroup, GroupState
 from processors.judging import GroupWindow
@@ -75,6 +76,7 @@ class AssetPipeline:
         self._refused: dict[str, str] = {}
         self._models = models
         self._code = code
+        self._misfits = misfits(config, models, code)
 
     @classmethod
     def build(
@@ -128,16 +130,22 @@ class AssetPipeline:
                 self._assess(group, group.close(), results)
         self._refused = still_refused(self._refused, self._config, config)
         self._config, self._version = config, version
+        self._misfits = misfits(config, self._models, self._code)
         self._conditions.reconfigure(config)
         if swap:
             self._swap_models()
         else:
             self._groups.clear()
-        results.conditions.extend(self._conditions.models(at_ns, self._refused))
+        results.conditions.extend(self._conditions.models(at_ns, self._unfit))
+
+    @property
+    def _unfit(self) -> dict[str, str]:
+        """The models that are refused here, for their features or since they failed, the newest last."""
+        return {**self._misfits, **self._refused}
 
     @property
     def _in_force(self) -> AssetConfiguration:
-        return in_force(self._config, self._refused)
+        return in_force(self._config, self._unfit)
 
     def _swap_models(self) -> None:
         config = self._in_force
@@ -215,6 +223,8 @@ class AssetPipeline:
             idle_s = (at_ns - (group.idle_since_ns or at_ns)) / 1e9
             silent_s = idle_s if silent_s is None else min(silent_s, idle_s)
         conditions = self._conditions.tick(at_ns, silent_s)
+        # what newer feature code refuses is told at the first tick after it took over
+        conditions += self._conditions.models(at_ns, self._unfit)
         results.conditions.extend(conditions)
         return changed or bool(conditions)
 
@@ -241,10 +251,10 @@ class AssetPipeline:
         if not failed:
             return
         self._refused |= failed
-        for key, channels in failed.items():
-            self._refused[key] = refusal(key, channels, self._in_force)
+        for key, why in failed.items():
+            self._refused[key] = refusal(key, why, self._in_force)
         self._swap_models()
-        results.conditions.extend(self._conditions.models(at_ns, self._refused))
+        results.conditions.extend(self._conditions.models(at_ns, self._unfit))
 
     def _assessment(self, group: ChannelGroup, window: GroupWindow) -> r.Assessment:
         """Return what the window says, with the scores of all models."""

@@ -1,15 +1,16 @@
 """What a configuration must hold to be worked with: known bearings, features and models, a point for every channel."""
 
-from collections.abc import Iterable
-
 from contracts import ports
 from contracts import records as r
 from contracts.assets import AssetConfiguration, MeasurementPoint
-from contracts.errors import BadRecord, ConfigurationError, Reason, SignalError
+from contracts.errors import BadRecord, ConfigurationError, OtherFeatures, Reason, SignalError
 from contracts.features import unknown_features
+from contracts.models import FEATURE_HASH_KEY
 from processors.bearings import bearing_at
 from processors.drive_train import belt_hz
-from processors.scoring import BUILT_IN_MODELS, AssetScoring
+from processors.model_roles import in_force, refusal
+from processors.own_features import ENGINE_ALONE, FeatureCode
+from processors.scoring import BUILT_IN_MODELS, AssetScoring, reconstruction
 
 
 def point_of(config: AssetConfiguration, channel: r.BlockChannel) -> MeasurementPoint:
@@ -41,10 +42,38 @@ def load_models(config: AssetConfiguration, models: ports.ModelStore) -> dict[st
     return {f"{model.name}@{model.version}": models.load(model.name, model.version, model.sha256) for model in stored}
 
 
-def check_configuration(config: AssetConfiguration, models: ports.ModelStore, own_features: Iterable[str] = ()) -> None:
+def misfits(config: AssetConfiguration, models: ports.ModelStore, code: FeatureCode) -> dict[str, str]:
+    """Return the configured models that were trained on other features than those of `code`.
+
+    They are refused alone, whatever the place of the activation on the log: refusing it as a whole, a recomputation
+    with newer feature code would lose the asset.
+
+    Returns
+    -------
+    refused : dict of str to str
+        ``name@version`` → why, and what takes its place.
+    """
+    found: dict[str, str] = {}
+    for model in config.models:
+        if model.name in BUILT_IN_MODELS:
+            continue
+        try:
+            content = models.load(model.name, model.version, model.sha256)
+            said = reconstruction.load(model.key, content).metadata.get(FEATURE_HASH_KEY) or model.feature_hash
+        except OtherFeatures as error:
+            found[model.key] = str(error)
+            continue
+        if said and not code.accepts(said):
+            found[model.key] = f"model {model.key} was trained for feature code {said[:64]}, {code.code_hash} is in use"
+    left = in_force(config, found)
+    return {key: refusal(key, why, left) for key, why in found.items()}
+
+
+def check_configuration(config: AssetConfiguration, models: ports.ModelStore, code: FeatureCode = ENGINE_ALONE) -> None:
     """Refuse a configuration that couldn't be worked with.
 
-    A configuration only names features: what isn't among the `own_features` that were registered isn't looked for.
+    A configuration only names features: what isn't among the own features of `code` isn't looked for. Models that were
+    trained on other features are no reason: see `misfits`.
 
     Raises
     ------
@@ -52,7 +81,7 @@ def check_configuration(config: AssetConfiguration, models: ports.ModelStore, ow
         ``bad_activation`` where a bearing, a feature or a model isn't known, a belt is impossible, or a model in shadow
         is named twice.
     """
-    own = tuple(own_features)
+    own = tuple(code.own)
     try:
         for point in config.points:
             bearing_at(point, config.drive_train)
@@ -65,6 +94,7 @@ def check_configuration(config: AssetConfiguration, models: ports.ModelStore, ow
         twice = sorted({model.key for model in config.models if model.shadow and keys.count(model.key) > 1})
         if twice:
             raise ConfigurationError(f"named twice, and once in shadow: {', '.join(twice)}")
-        AssetScoring.build(config, (), load_models(config, models), None)
+        fit = in_force(config, misfits(config, models, code))
+        AssetScoring.build(fit, (), load_models(fit, models), None)
     except (ConfigurationError, SignalError) as error:
         raise BadRecord(Reason.BAD_ACTIVATION, str(error)) from None

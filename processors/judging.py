@@ -156,7 +156,7 @@ class WindowJudge:
                 for point, concerned in zip(self._points, verdict.concerned, strict=True)
             ]
         )
-        scores = self._scoring.score(block.values, regime, learn)
+        scores = self._scoring.score(block.values, regime, learn, window.start_ns)
         channels = tuple(
             self._assessed(
                 row,

@@ -58,20 +58,20 @@ def still_refused(refused: Mapping[str, str], old: AssetConfiguration, new: Asse
 
 
 def failures(channels: Iterable[r.ChannelAssessment]) -> dict[str, str]:
-    """Return the models that gave no finite score, ``name@version`` → the channels it was for."""
+    """Return the models that gave no finite score, ``name@version`` → what happened."""
     found: dict[str, list[str]] = {}
     for channel in channels:
         for score in channel.scores:
             if score.value is not None and not math.isfinite(score.value):
                 found.setdefault(f"{score.model}@{score.version}", []).append(channel.channel_id)
-    return {key: ", ".join(ids) for key, ids in found.items()}
+    return {key: f"{key} gave no finite score for {', '.join(ids)}" for key, ids in found.items()}
 
 
-def refusal(key: str, channels: str, config: AssetConfiguration) -> str:
-    """Return the sentence that tells of a refusal; `config` is in force after it."""
+def refusal(key: str, why: str, config: AssetConfiguration) -> str:
+    """Return the sentence that tells why a model is refused and what takes its place; `config` is in force after it."""
     heir = next((model.key for model in config.models if model.stands_in_for == key), None)
     then = f"{heir} takes its place" if heir is not None else "no other model stands in for it"
-    return f"{key} gave no finite score for {channels}; {then}"
+    return f"{why}; {then}"
 
 
 def divided(

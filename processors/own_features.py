@@ -41,11 +41,24 @@ class FeatureCode:
         The user's own features by name.
     report : callable
         Told of each failure of one of them.
+    engine_hash : str
+        The same of the engine alone: models see no features of the user's own.
     """
 
     code_hash: str = ""
     own: Mapping[str, OwnFeature] = field(default_factory=dict)
     report: Report = _to_nobody
+    engine_hash: str = ""
+
+    def accepts(self, feature_hash: str) -> bool:
+        """Return whether a model for this feature code may score here; any may where the code has no hash.
+
+        Examples
+        --------
+        >>> [FeatureCode("new").accepts("old"), FeatureCode("old").accepts("old"), FeatureCode().accepts("old")]
+        [False, True, True]
+        """
+        return not self.code_hash or feature_hash in {self.code_hash, self.engine_hash}
 
     def values(
         self,

@@ -125,7 +125,7 @@ class PartitionPipeline:
 
     def _activate(self, activation: r.Activation) -> None:
         config: AssetConfiguration = configuration_of(activation)
-        check_configuration(config, self._models, self._code.own)
+        check_configuration(config, self._models, self._code)
         asset = self._assets.get(activation.asset_id)
         if asset is None:
             asset = AssetPipeline.build(config, activation.version, self._models, self._code)

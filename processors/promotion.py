@@ -230,6 +230,7 @@ def _reference(one: ModelVersion, leader: ModelVersion | None, heir: ModelVersio
         name=one.name,
         version=one.version,
         sha256=one.sha256,
+        feature_hash=one.feature_hash or None,
         shadow=one is not leader,
         stands_in_for=leader.key if leader is not None and one is heir else None,
     )

@@ -1,9 +1,10 @@
-"""What several commands share: who runs them, and times as people write them."""
+"""What several commands share: who runs them, times and models as people write them."""
 
 import os
 import pwd
 
 from api.times import Instant
+from contracts.assets import ModelReference
 from contracts.errors import ConfigurationError
 
 
@@ -32,3 +33,22 @@ def moment_ns(text: str) -> int:
         return Instant.parse(text).ns
     except ValueError as error:
         raise ConfigurationError(f"{text!r} is no time like 2026-01-31T08:00:00Z: {error}") from None
+
+
+def model_named(text: str) -> ModelReference:
+    """Return the model that ``NAME=VERSION`` on the command line names.
+
+    Raises
+    ------
+    ConfigurationError
+        The text isn't of that form.
+
+    Examples
+    --------
+    >>> model_named("half-space-trees=1").key
+    'half-space-trees@1'
+    """
+    name, found, version = text.partition("=")
+    if not (name and found and version):
+        raise ConfigurationError(f"{text!r} is no model like half-space-trees=1")
+    return ModelReference(name=name, version=version)

@@ -59,7 +59,7 @@ def load_feature_code(settings: Settings) -> FeatureCode:
         if own.setdefault(feature.name, feature) is not feature:
             raise ConfigurationError(f"own feature {path!r}: another one is named {feature.name!r} too")
         _try(path, feature)
-    return FeatureCode(code_hash(own.values()), dict(sorted(own.items())), Failures())
+    return FeatureCode(code_hash(own.values()), dict(sorted(own.items())), Failures(), code_hash())
 
 
 def code_hash(own: Iterable[OwnFeature] = ()) -> str:

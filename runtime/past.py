@@ -21,6 +21,7 @@ from contracts.codec import Codec
 from contracts.errors import BadRecord, ConfigurationError, Reason
 from contracts.validation import validate
 from processors.alarm_partition import AlarmPartition
+from processors.configured import misfits
 from processors.own_features import FeatureCode
 from processors.pipeline import PartitionPipeline
 from runtime.episodes import Span
@@ -156,7 +157,7 @@ class Recomputation:
         pipeline = PartitionPipeline(self.models, _BEGINNING, self.code)
         key = self.asset_id.encode()
         if config is not None:
-            activation = activation_of(self.variant.of(config), self.span[0], _ACTOR)
+            activation = activation_of(self._tried(config), self.span[0], _ACTOR)
             self._feed(pipeline, 0, key, self._encoded(activation))
         for entry in log:
             if entry.key is None:
@@ -182,9 +183,23 @@ class Recomputation:
             record = self.codec.decode(value)
             if not isinstance(record, r.Activation):
                 return value
-            return self._encoded(activation_of(self.variant.of(configuration_of(record)), record.at_ns, record.actor))
+            return self._encoded(activation_of(self._tried(configuration_of(record)), record.at_ns, record.actor))
         except BadRecord:
             return value  # refused by the pipeline, as it was
+
+    def _tried(self, config: AssetConfiguration) -> AssetConfiguration:
+        """Return `config` with the variant in it; a model that would be refused for its features can't be tried."""
+        tried = self.variant.of(config)
+        if not self.variant.models:
+            return tried
+        try:
+            unfit = misfits(tried, self.models, self.code)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"this can't be tried on {self.asset_id}: {error}") from None
+        for model in self.variant.models:
+            if model.key in unfit:
+                raise ConfigurationError(f"this can't be tried on {self.asset_id}: {unfit[model.key]}")
+        return tried
 
     def _encoded(self, record: r.Record) -> bytes:
         return self.codec.encode(topics.MEASUREMENTS, record)

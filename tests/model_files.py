@@ -9,7 +9,7 @@ import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
 from contracts.features import FEATURE_INDEX, FEATURE_NAMES
-from contracts.models import FEATURE_HASH_KEY
+from contracts.models import FEATURE_HASH_KEY, WINDOW_COUNT_KEY
 from runtime.feature_code import code_hash
 
 N_FEATURES = len(FEATURE_NAMES)
@@ -20,13 +20,15 @@ def model(
     constants: Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
     width: int = N_FEATURES,
+    window_count: int | None = None,
 ) -> bytes:
-    """Return an ONNX file whose `nodes` lead from ``z`` to ``rebuilt``."""
+    """Return an ONNX file whose `nodes` lead from ``z`` to ``rebuilt``; ``z`` may be of several windows in a row."""
     shape: list[str | int | None] = ["rows", width]
+    seen: list[str | int | None] = shape if window_count is None else ["rows", window_count, width]
     graph = helper.make_graph(
         nodes,
         "test",
-        [helper.make_tensor_value_info("z", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("z", TensorProto.FLOAT, seen)],
         [helper.make_tensor_value_info("rebuilt", TensorProto.FLOAT, shape)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in (constants or {}).items()],
     )
@@ -40,6 +42,17 @@ def scaled(factor: float, *, trained_for: str | None = None) -> bytes:
     """Return a model that rebuilds every z times `factor`; trained for the feature code that runs, unless told."""
     said = {FEATURE_HASH_KEY: code_hash() if trained_for is None else trained_for}
     return model([helper.make_node("Mul", ["z", "factor"], ["rebuilt"])], {"factor": np.float32(factor)}, said)
+
+
+def in_a_row(window_count: int, factor: float = 0.5, *, trained_for: str | None = None) -> bytes:
+    """Return a model that rebuilds the newest of so many windows as their mean times `factor`."""
+    nodes = [
+        helper.make_node("ReduceMean", ["z"], ["mean"], axes=[1], keepdims=0),
+        helper.make_node("Mul", ["mean", "factor"], ["rebuilt"]),
+    ]
+    said = {FEATURE_HASH_KEY: code_hash() if trained_for is None else trained_for}
+    said[WINDOW_COUNT_KEY] = str(window_count)
+    return model(nodes, {"factor": np.float32(factor)}, said, window_count=window_count)
 
 
 def failing_beyond(feature: str, level: float) -> bytes:

@@ -54,7 +54,7 @@ def compared(name: str, content: bytes, model: Trained, examples: Examples, tole
     ExportMismatch
         If a value differs by more, isn't finite, or there is nothing to compare on.
     ConfigurationError
-        If a model of one window isn't one that the stream's scorer takes.
+        If a model of vibration features isn't one that the stream's scorer takes.
     """
     session = reconstruction.runtime().InferenceSession(content, providers=["CPUExecutionProvider"])
     if not len(examples):
@@ -67,9 +67,8 @@ def compared(name: str, content: bytes, model: Trained, examples: Examples, tole
             f"model {name}: the exported model differs by {difference:.3g} on {len(examples)} held-out windows, at most"
             f" {tolerance:g} allowed; shapes {got.shape} and {wanted.shape}"
         )
-    if examples.x.ndim == 2 and examples.x.shape[1] == reconstruction.N_FEATURES:
-        scorer = reconstruction.load(name, content)
-        squared = scorer.rebuild(examples.x[:1].astype(np.float64))
+    if examples.x.shape[-1] == reconstruction.N_FEATURES:
+        squared = reconstruction.load(name, content).rebuild(examples.x[:1])
         if not np.isfinite(squared).all():
             raise ExportMismatch(f"model {name}: the stream's scorer gives {squared}")
     return ExportCheck(windows=len(examples), largest_difference=difference, tolerance=tolerance)

@@ -235,7 +235,7 @@ class _Work:
             trials=len(trials),
             export=check,
             packages=_versions(),
-            limits=(*_LIMITS, *wish.kind.limits, *series),
+            limits=(*_LIMITS, *series),
         )
 
     def _spans(self, learn: Flags) -> tuple[DataSpan, ...]:

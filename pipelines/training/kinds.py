@@ -1,7 +1,7 @@
 """The kinds of models that can be trained: how each is fitted, and within which bounds its settings are searched."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import numpy as np
@@ -60,7 +60,6 @@ class Kind:
     space: Mapping[str, Choice | Range]
     window_count: int = 1
     learns_faults: bool = False
-    limits: tuple[str, ...] = field(default=())
 
 
 def _network(build: Callable[[int, Settings], tuple[tuple[Any, ...], int]]) -> Fit:
@@ -79,10 +78,6 @@ _SEARCHED: Final[Mapping[str, Choice | Range]] = {
     "learning_rate": Range(5e-4, 1e-2, log=True),
     "noise": Range(0.0, 1.0),
 }
-_SEQUENCE: Final = (
-    "Looks at several windows in a row: the stream's scorer takes models of one window, and refuses this by its shape.",
-)
-
 KINDS: Final[dict[str, Kind]] = {
     kind.name: kind
     for kind in (
@@ -100,7 +95,6 @@ KINDS: Final[dict[str, Kind]] = {
             defaults={"hidden": 32, "code": 4, **_TRAINING},
             space={"code": Choice((2, 4, 8)), **_SEARCHED},
             window_count=16,
-            limits=_SEQUENCE,
         ),
         Kind(
             name="tcn",
@@ -109,7 +103,6 @@ KINDS: Final[dict[str, Kind]] = {
             defaults={"hidden": 32, "blocks": 3, **_TRAINING},
             space={"blocks": Choice((2, 3, 6)), **_SEARCHED},
             window_count=16,
-            limits=_SEQUENCE,
         ),
         Kind(
             name="isolation-forest",

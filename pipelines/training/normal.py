@@ -16,7 +16,8 @@ from contracts.errors import SignalError
 from pipelines.evaluation.causality import judged
 from pipelines.training.table import FeatureTable
 from processors.scoring.baseline import Baseline, robust_z
-from processors.scoring.reconstruction import CLIP_Z
+from processors.scoring.reconstruction import as_seen
+from processors.scoring.succession import Succession
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
@@ -29,8 +30,6 @@ Preparation = Callable[[FeatureTable, I64, int], F64]
 _MAD_TO_SIGMA: Final = 1.4826
 #: A spread below this share of the median's size is taken for too small to be true.
 _RELATIVE_FLOOR: Final = 1e-3
-#: A pause of so many usual intervals ends a sequence.
-_PAUSE: Final = 5.0
 #: Series of which the preparation is proven to look at no later row.
 _PROVEN: Final = 4
 _PROVEN_ROWS: Final = 2000
@@ -142,28 +141,27 @@ def examples_of(table: FeatureTable, z: F64, window_count: int = 1) -> Examples:
     z : ndarray, shape (n, F), float64
         Of `normalised`.
     window_count : int
-        Windows a model looks at; 1 gives (m, F), more (m, T, F). They follow one another without a pause and in one
-        regime.
+        Windows a model looks at; 1 gives (m, F), more (m, T, F). They follow one another in a row, as in the stream.
     """
     known: Flags = np.asarray(~np.isnan(z).all(axis=1))
-    seen = np.where(np.isfinite(z), np.clip(z, -CLIP_Z, CLIP_Z), 0.0).astype(np.float32)
-    learnable = known & table.learnable
-    starts = [_whole(table, rows, known, window_count) for rows in table.series()]
-    rows_of = np.concatenate(starts)[:, np.newaxis] + np.arange(window_count)
-    x = seen[rows_of]
-    return Examples(x[:, 0] if window_count == 1 else x, rows_of[:, -1], learnable[rows_of].all(axis=1))
+    learnable: Flags = np.asarray(known & table.learnable)
+    if window_count == 1:
+        rows = np.flatnonzero(known)
+        return Examples(as_seen(z[rows]), rows, np.asarray(learnable[rows]))
+    newest = np.concatenate([_newest(table, rows, known, window_count) for rows in table.series()])
+    rows_of = newest[:, np.newaxis] + np.arange(1 - window_count, 1)
+    return Examples(as_seen(z[rows_of]), newest, np.asarray(learnable[rows_of].all(axis=1)))
 
 
-def _whole(table: FeatureTable, rows: I64, known: Flags, window_count: int) -> I64:
-    """Return first rows of the sequences of a series: all known, one regime, no pause."""
-    steps = np.diff(table.times_ns[rows])
-    joined = (steps <= _PAUSE * np.median(steps)) if steps.size else np.ones(0, dtype=np.bool_)
-    joined &= table.regime[rows][1:] == table.regime[rows][:-1]
-    breaks = np.concatenate([[0], np.cumsum(~joined)])
-    unknown = np.concatenate([[0], np.cumsum(~known[rows])])
-    first = np.arange(len(rows) - window_count + 1)
-    last = first + window_count - 1
-    return np.asarray(rows[first[(breaks[first] == breaks[last]) & (unknown[last + 1] == unknown[first])]])
+def _newest(table: FeatureTable, rows: I64, known: Flags, window_count: int) -> I64:
+    """Return the rows of a series at which so many windows are in a row."""
+    row, found = Succession(window_count), []
+    facts = (rows, table.times_ns[rows], table.regime[rows], known[rows], table.learnable[rows])
+    for place, start_ns, regime, is_known, may in zip(*(fact.tolist() for fact in facts), strict=True):
+        row.take(start_ns, regime, known=is_known, learnable=may)
+        if row.length == window_count:
+            found.append(place)
+    return np.array(found, dtype=np.int64)
 
 
 def _prove(table: FeatureTable, rows: I64, baseline_windows: int, window_count: int, prepare: Preparation) -> None:

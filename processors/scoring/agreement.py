@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
 from processors.detection.subspace import Subspace, spe_limit, t_squared_limit
-from processors.scoring.explanation import SEVERITY_COLUMNS
+from processors.scoring.explanation import SEVERITY_COLUMNS, severity_z
 
 F64 = NDArray[np.float64]
 
@@ -20,7 +20,6 @@ F64 = NDArray[np.float64]
 ROWS: Final = 64
 _SHARE: Final = 0.9
 _ALPHA: Final = 0.01
-_CLIP_Z: Final = 20.0
 #: A feature that moves less than this, σ, is left out: a direction without variance has no limit.
 _LEAST_SPREAD: Final = 1e-3
 #: Fewer features have nothing to agree on.
@@ -65,14 +64,14 @@ class Agreement:
         """Return the larger of T² and SPE, each over its limit at 1 %; ``None`` until the components are known."""
         if self._model is None:
             return None
-        t_squared, spe = self._model.statistics(_known(z)[self._state.columns][np.newaxis])
+        t_squared, spe = self._model.statistics(severity_z(z)[self._state.columns][np.newaxis])
         return max(float(t_squared[0]) / self._limits[0], float(spe[0]) / self._limits[1])
 
     def take(self, z: F64, *, normal: bool) -> None:
         """Keep a normal window until there are enough."""
         if not normal or self._model is not None or len(self._state.rows) >= ROWS:
             return
-        self._state.rows.append(_known(z).astype("<f4").tobytes())
+        self._state.rows.append(severity_z(z).astype("<f4").tobytes())
         if len(self._state.rows) == ROWS:
             self._find()
 
@@ -80,7 +79,7 @@ class Agreement:
         """Return the squared distance of each feature from its mean, σ²."""
         weights = np.full(len(z), np.nan)
         if self._model is not None:
-            apart = (_known(z)[self._state.columns] - self._model.mean) / self._model.scale
+            apart = (severity_z(z)[self._state.columns] - self._model.mean) / self._model.scale
             weights[SEVERITY_COLUMNS[self._state.columns]] = np.square(apart)
         return weights
 
@@ -103,8 +102,3 @@ class Agreement:
         left_out = np.maximum(model.variances[model.kept :], 1e-9)
         self._model = model
         self._limits = (t_squared_limit(model.kept, ROWS, _ALPHA), spe_limit(left_out, _ALPHA))
-
-
-def _known(z: F64) -> F64:
-    severity = z[SEVERITY_COLUMNS]
-    return np.asarray(np.clip(np.where(np.isfinite(severity), severity, 0.0), -_CLIP_Z, _CLIP_Z))

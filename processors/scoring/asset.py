@@ -1,7 +1,8 @@
 """All scores of one asset's channels: the robust baseline, and the challengers its configuration names.
 
 Invariants: a window is scored before it is learnt; scores are a function of the inputs and the state; channels don't
-influence each other; the state of a channel stays below 16 KiB.
+influence each other; the state of a channel with the default scorers and one model of several windows stays below
+16 KiB.
 
 The challengers see robust z's, so that they begin where the baseline of the regime is known; each is silent until its
 conformal threshold in that regime is.
@@ -10,41 +11,28 @@ conformal threshold in that regime is.
 import dataclasses
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.assets import AssetConfiguration, ModelReference
-from contracts.errors import ConfigurationError
+from contracts.assets import AssetConfiguration
 from contracts.features import FEATURE_NAMES
-from contracts.records import Evidence, Score
+from contracts.records import Score
 from processors.scoring import reconstruction
-from processors.scoring.agreement import Agreement
-from processors.scoring.baseline import FLAG_Z, Baseline, Regime, robust_zs
+from processors.scoring.baseline import Baseline, Regime, robust_zs
 from processors.scoring.calibration import Calibration
-from processors.scoring.charts import Cusum, Ewma, PageHinkley
-from processors.scoring.explanation import SEVERITY_COLUMNS, explain
+from processors.scoring.challengers import HALF_SPACE_TREES, SCORERS, Challenger, challengers_of
 from processors.scoring.half_space_trees import READY, Forest, Grove
 from processors.scoring.port import Scorer
 from processors.scoring.state import ChannelState, pack, unpack
+from processors.scoring.succession import Rows
+from processors.scoring.verdicts import baseline_scores, because, score_of
 
-BASELINE: Final = "baseline"
-BASELINE_VERSION: Final = "1"
-HALF_SPACE_TREES: Final = "half-space-trees"
-#: Scorers of single channels, by the name of the model.
-SCORERS: Final[Mapping[str, Callable[[bytes | None], Scorer]]] = {
-    "ewma": Ewma,
-    "cusum": Cusum,
-    "page-hinkley": PageHinkley,
-    "t2-spe": Agreement,
-}
-#: Models that come with the code: they need no bytes.
-BUILT_IN_MODELS: Final = frozenset({BASELINE, HALF_SPACE_TREES, *SCORERS})
-
-_UNKNOWN: Final = Score(model=BASELINE, version=BASELINE_VERSION, value=None, threshold=None, learning=True)
+#: Where a channel's windows in a row lie among the states of its scorers; no model's key is like it.
+_ROW: Final = "windows in a row"
 
 
 @dataclass(slots=True)
@@ -56,16 +44,6 @@ class ChannelScoring:
     scorers: dict[str, Scorer] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _Challenger:
-    reference: ModelReference
-    autoencoder: reconstruction.Autoencoder | None
-
-    @property
-    def key(self) -> str:
-        return self.reference.key
-
-
 class AssetScoring:
     """Scores of one asset's channels, window by window.
 
@@ -75,16 +53,23 @@ class AssetScoring:
         One per channel.
     channel_ids : sequence of str
         Their ids.
-    challengers : sequence of _Challenger
+    challengers : sequence of Challenger
         The models beside the baseline; use `build`.
+    rows : Rows or None
+        The channels' windows in a row, where a model looks at several.
     """
 
     def __init__(
-        self, channels: Sequence[ChannelScoring], channel_ids: Sequence[str], challengers: Sequence[_Challenger]
+        self,
+        channels: Sequence[ChannelScoring],
+        channel_ids: Sequence[str],
+        challengers: Sequence[Challenger],
+        rows: Rows | None,
     ) -> None:
         self._channels = tuple(channels)
         self._channel_ids = tuple(channel_ids)
         self._challengers = tuple(challengers)
+        self._rows = rows
         forests = [channel.forest for channel in channels if channel.forest is not None]
         self._grove = Grove(forests) if forests else None
 
@@ -115,7 +100,7 @@ class AssetScoring:
         ConfigurationError
             If a model is missing or unfit, or the state has a format this code doesn't know.
         """
-        challengers = tuple(_challenger(reference, models) for reference in config.models if reference.name != BASELINE)
+        challengers = challengers_of(config.models, models)
         names = {challenger.reference.name: challenger.key for challenger in challengers}
         known = unpack(resume_state) if resume_state is not None else {}
         keys = {challenger.key for challenger in challengers}
@@ -129,7 +114,9 @@ class AssetScoring:
                 names[name]: make(was.scorers.get(names[name])) for name, make in SCORERS.items() if name in names
             }
             channels.append(ChannelScoring(Baseline(config.rules.baseline_windows, was.regimes), forest, scorers))
-        return cls(channels, channel_ids, challengers)
+        depth = max((challenger.window_count for challenger in challengers), default=1)
+        kept = [known.get(channel_id, ChannelState()).scorers.get(_ROW) for channel_id in channel_ids]
+        return cls(channels, channel_ids, challengers, Rows(depth, kept) if depth > 1 else None)
 
     def snapshot(self) -> bytes:
         """Return the whole state in plain arrays; `build` goes on from it."""
@@ -138,9 +125,10 @@ class AssetScoring:
                 channel_id: ChannelState(
                     channel.baseline.regimes,
                     channel.forest.snapshot() if channel.forest else None,
-                    {key: scorer.snapshot() for key, scorer in channel.scorers.items()},
+                    {key: scorer.snapshot() for key, scorer in channel.scorers.items()}
+                    | ({} if self._rows is None else {_ROW: self._rows.snapshot(row)}),
                 )
-                for channel_id, channel in zip(self._channel_ids, self._channels, strict=True)
+                for row, (channel_id, channel) in enumerate(zip(self._channel_ids, self._channels, strict=True))
             }
         )
 
@@ -164,7 +152,9 @@ class AssetScoring:
                 values[row] = centre
         return values
 
-    def score(self, values: NDArray[np.float32], regime: str, learn: NDArray[np.bool_]) -> list[tuple[Score, ...]]:
+    def score(
+        self, values: NDArray[np.float32], regime: str, learn: NDArray[np.bool_], start_ns: int | None = None
+    ) -> list[tuple[Score, ...]]:
         """Score one window of all channels, then learn from those that are normal.
 
         Parameters
@@ -175,6 +165,8 @@ class AssetScoring:
             The operating regime; windows are compared with their like only.
         learn : ndarray, shape (n_channels,), bool
             Whether the window may be learnt from. Learning is frozen where it may not.
+        start_ns : int or None
+            Where the window starts, UTC ns; models that look at several windows in a row need it.
 
         Returns
         -------
@@ -185,7 +177,7 @@ class AssetScoring:
         Raises
         ------
         ValueError
-            If the shapes don't fit the channels.
+            If the shapes don't fit the channels, or the start is needed and missing.
         """
         shape = (len(self._channels), len(FEATURE_NAMES))
         if values.shape != shape or learn.shape != shape[:1]:
@@ -193,7 +185,12 @@ class AssetScoring:
         x = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
         learnt = [channel.baseline.visit(regime) for channel in self._channels]
         z = robust_zs(learnt, x)
-        scores = _baseline_scores(x, z, learnt)
+        if self._rows is not None:
+            if start_ns is None:
+                raise ValueError("models that look at windows in a row need the window's start")
+            known = np.asarray(~np.isnan(z).all(axis=1))
+            self._rows.take(reconstruction.as_seen(z), start_ns, regime, known, learn)
+        scores = baseline_scores(x, z, learnt)
         for challenger in self._challengers:
             self._challenge(challenger, x, z, learnt, learn, scores)
         self._learn(regime, x, z, learnt, learn)
@@ -201,7 +198,7 @@ class AssetScoring:
 
     def _challenge(
         self,
-        challenger: _Challenger,
+        challenger: Challenger,
         x: NDArray[np.float64],
         z: NDArray[np.float64],
         learnt: Sequence[Regime | None],
@@ -210,30 +207,33 @@ class AssetScoring:
     ) -> None:
         """Append the challenger's score of each channel, and calibrate it where the window is normal."""
         values, squared = self._values(challenger, z, learnt)
+        may_learn = self._may_learn(challenger, learn)
         empty = np.asarray(np.isnan(z).all(axis=1)).tolist()
-        for row, (value, known, may) in enumerate(zip(values, learnt, learn.tolist(), strict=True)):
+        for row, (value, known, may) in enumerate(zip(values, learnt, may_learn, strict=True)):
             if known is None or value is None or empty[row]:
-                scores[row].append(_score(challenger, None, None))
+                scores[row].append(score_of(challenger.reference, None, None))
                 continue
             if not math.isfinite(value):
-                scores[row].append(dataclasses.replace(_score(challenger, None, None), value=math.nan))
+                scores[row].append(dataclasses.replace(score_of(challenger.reference, None, None), value=math.nan))
                 continue
             calibration = known.calibrations.setdefault(challenger.key, Calibration())
             threshold = calibration.threshold
             flagged = threshold is not None and value > threshold
             scorer = self._channels[row].scorers.get(challenger.key)
             weights = squared[row] if scorer is None else scorer.explain(z[row])
-            because = _explain(weights, x[row], known) if flagged else ()
-            scores[row].append(_score(challenger, value, threshold, because))
+            evidence = because(weights, x[row], known) if flagged else ()
+            scores[row].append(score_of(challenger.reference, value, threshold, evidence))
             if may:
                 calibration.add(value)
 
     def _values(
-        self, challenger: _Challenger, z: NDArray[np.float64], learnt: Sequence[Regime | None]
+        self, challenger: Challenger, z: NDArray[np.float64], learnt: Sequence[Regime | None]
     ) -> tuple[Sequence[float | None], NDArray[np.float64]]:
         """Return the challenger's value of each channel, where it has one, and what each feature adds to it."""
         if not any(learnt):
             return [None] * len(z), z
+        if challenger.autoencoder is not None and challenger.window_count > 1:
+            return self._values_in_a_row(challenger.autoencoder)
         if challenger.autoencoder is not None:
             squared = challenger.autoencoder.rebuild(z)
             return reconstruction.root_mean(squared).tolist(), squared
@@ -242,6 +242,27 @@ class AssetScoring:
                 channel.scorers[challenger.key].score(row) for channel, row in zip(self._channels, z, strict=True)
             ], z
         return self._grove.score(z) if self._grove is not None else [None] * len(z), np.square(z)
+
+    def _values_in_a_row(
+        self, autoencoder: reconstruction.Autoencoder
+    ) -> tuple[Sequence[float | None], NDArray[np.float64]]:
+        """Return `_values` of a model that looks at several windows: of the channels whose row is whole."""
+        squared = np.full((len(self._channels), len(FEATURE_NAMES)), np.nan)
+        values: list[float | None] = [None] * len(squared)
+        if self._rows is not None:
+            seen, whole, _ = self._rows.newest(autoencoder.window_count)
+            chosen = np.flatnonzero(whole)
+            squared[chosen] = autoencoder.rebuild(seen[chosen])
+            for row, value in zip(chosen.tolist(), reconstruction.root_mean(squared[chosen]).tolist(), strict=True):
+                values[row] = value
+        return values, squared
+
+    def _may_learn(self, challenger: Challenger, learn: NDArray[np.bool_]) -> list[bool]:
+        """Return for each channel whether all windows that the challenger looks at may be learnt from."""
+        if challenger.window_count > 1 and self._rows is not None:
+            return self._rows.newest(challenger.window_count)[2]
+        may: list[bool] = learn.tolist()
+        return may
 
     def _learn(
         self,
@@ -269,64 +290,6 @@ def warm_up() -> None:
     grove.score(z)
     grove.learn(z, np.ones(1, dtype=np.bool_))
     reconstruction.runtime()
-
-
-def _challenger(reference: ModelReference, models: Mapping[str, bytes]) -> _Challenger:
-    if reference.name in BUILT_IN_MODELS:
-        return _Challenger(reference, None)
-    key = reference.key
-    if key not in models:
-        raise ConfigurationError(f"model {key} isn't among the loaded ones: {', '.join(models) or 'none'}")
-    return _Challenger(reference, reconstruction.load(key, models[key]))
-
-
-def _baseline_scores(
-    x: NDArray[np.float64], z: NDArray[np.float64], learnt: Sequence[Regime | None]
-) -> list[list[Score]]:
-    severity = z[:, SEVERITY_COLUMNS]
-    severity = np.where(np.isfinite(severity), severity, -np.inf)
-    largest = severity.max(axis=1).tolist()
-    scores = []
-    for row, (most, known) in enumerate(zip(largest, learnt, strict=True)):
-        if known is None:
-            scores.append([_UNKNOWN])
-            continue
-        because: tuple[Evidence, ...] = ()
-        if most > FLAG_Z:
-            weights = np.full(z.shape[1], np.nan)
-            weights[SEVERITY_COLUMNS] = np.where(severity[row] > FLAG_Z, severity[row], np.nan)
-            because = _explain(weights, x[row], known)
-        value = max(most, 0.0) if most > -math.inf else None
-        score = Score(
-            model=BASELINE,
-            version=BASELINE_VERSION,
-            value=value,
-            threshold=FLAG_Z,
-            learning=False,
-            explanation=because,
-        )
-        scores.append([score])
-    return scores
-
-
-def _score(
-    challenger: _Challenger, value: float | None, threshold: float | None, because: tuple[Evidence, ...] = ()
-) -> Score:
-    learning = threshold is None
-    return Score(
-        model=challenger.reference.name,
-        version=challenger.reference.version,
-        value=None if learning else value,
-        threshold=threshold,
-        learning=learning,
-        explanation=because,
-    )
-
-
-def _explain(weights: NDArray[np.float64], x: NDArray[np.float64], known: Regime) -> tuple[Evidence, ...]:
-    if known.centre is None or known.scale is None:
-        return ()
-    return explain(weights, x, known.centre, known.scale, FLAG_Z)
 
 
 def _seed(channel_id: str) -> int:

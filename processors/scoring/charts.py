@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
-from processors.scoring.explanation import SEVERITY_COLUMNS
+from processors.scoring.explanation import SEVERITY_COLUMNS, severity_z
 
 F64 = NDArray[np.float64]
 
@@ -32,7 +32,6 @@ FORGETTING: Final = 0.9999
 #: A window adds no more than this, σ, and no sum rises above the ceiling.
 _CLIP_Z: Final = 5.0
 _CEILING: Final = 50.0
-_WILD_Z: Final = 20.0
 #: Features that hardly move have at least this deviation, in deviations of the baseline.
 _LEAST_DEVIATION: Final = 0.1
 _N: Final = len(SEVERITY_COLUMNS)
@@ -76,7 +75,7 @@ class _Chart:
     def take(self, z: F64, *, normal: bool) -> None:
         """Put the window into the chart, or learn mean and deviation from it."""
         if self._count < STARTED:
-            self._start(_known(z), normal=normal)
+            self._start(severity_z(z), normal=normal)
             return
         x = self._standard(z)
         after = self._after(x)
@@ -106,7 +105,7 @@ class _Chart:
 
     def _standard(self, z: F64) -> F64:
         deviation = np.maximum(np.sqrt(self._state[_SQUARES] / (STARTED - 1)), _LEAST_DEVIATION)
-        return np.asarray(np.clip((_known(z) - self._state[_MEAN]) / deviation, -_CLIP_Z, _CLIP_Z))
+        return np.asarray(np.clip((severity_z(z) - self._state[_MEAN]) / deviation, -_CLIP_Z, _CLIP_Z))
 
 
 class Ewma(_Chart):
@@ -136,8 +135,3 @@ class PageHinkley(_Chart):
 
     def _learn(self, x: F64) -> None:
         self._state[_LEVEL] = self._mean_with(x)
-
-
-def _known(z: F64) -> F64:
-    severity = z[SEVERITY_COLUMNS]
-    return np.asarray(np.clip(np.where(np.isfinite(severity), severity, 0.0), -_WILD_Z, _WILD_Z))

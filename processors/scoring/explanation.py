@@ -28,6 +28,8 @@ SEVERITY_FEATURES: Final = (
     "ftf_db",
 )
 SEVERITY_COLUMNS: Final[NDArray[np.intp]] = np.array([FEATURE_INDEX[name] for name in SEVERITY_FEATURES])
+#: A z beyond ± this is a wild value, and counts as this.
+WILD_Z: Final = 20.0
 #: Facts given with a score.
 MAX_FACTS: Final = 3
 
@@ -49,6 +51,12 @@ _WORDS: Final = {
     "bsf_db": "envelope at 2xBSF",
     "ftf_db": "envelope at FTF",
 }
+
+
+def severity_z(z: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the z's (F,) of which more is worse; undefined ones count as normal, wild ones as `WILD_Z`."""
+    severity = z[SEVERITY_COLUMNS]
+    return np.asarray(np.clip(np.where(np.isfinite(severity), severity, 0.0), -WILD_Z, WILD_Z))
 
 
 def explain(

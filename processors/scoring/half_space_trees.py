@@ -39,7 +39,10 @@ _WHOLE: Final = N_TREES * WINDOW * _NODES
 _HALF_WAY_Z: Final = 3.0
 #: Bytes of the counter and the flag before the masses.
 _HEAD: Final = 2
-_STATE_BYTES: Final = _HEAD + 2 * N_TREES * _NODES
+_LEAVES: Final = 2**HEIGHT
+_STATE_BYTES: Final = _HEAD + 2 * N_TREES * _LEAVES
+#: States of all nodes, as they were written before.
+_OLD_STATE_BYTES: Final = _HEAD + 2 * N_TREES * _NODES
 #: The state of a forest that scores, though it has counted nothing.
 READY: Final = bytes([0, 1]) + bytes(_STATE_BYTES - _HEAD)
 
@@ -69,10 +72,11 @@ class Forest:
 
     def __init__(self, seed: int, masses: bytes | None = None) -> None:
         state = masses or bytes(_STATE_BYTES)
-        if len(state) != _STATE_BYTES:
+        if len(state) not in {_STATE_BYTES, _OLD_STATE_BYTES}:
             raise ConfigurationError(f"half-space trees have {_STATE_BYTES} bytes of state, not {len(state)}")
         self._counter, self._ready = state[0], bool(state[1])
-        self.masses = np.frombuffer(state, np.uint8, offset=_HEAD).reshape(2, N_TREES, _NODES).copy()
+        counted = np.frombuffer(state, np.uint8, offset=_HEAD).reshape(2, N_TREES, -1)
+        self.masses = counted.copy() if counted.shape[-1] == _NODES else _summed(counted)
         self.features, self.thresholds = _grow(seed)
 
     @property
@@ -101,8 +105,8 @@ class Forest:
             self._counter, self._ready = 0, True
 
     def snapshot(self) -> bytes:
-        """Return counter, flag and masses, one byte each: no mass exceeds the window of 50."""
-        return bytes([self._counter, self._ready]) + self.masses.tobytes()
+        """Return counter, flag and the leaves' masses, one byte each: none exceeds 50, and those above are sums."""
+        return bytes([self._counter, self._ready]) + self.masses[..., _LEVELS[-1]].tobytes()
 
 
 class Grove:
@@ -150,6 +154,28 @@ def _squash(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return squashed
 
 
+def _levels() -> list[NDArray[np.intp]]:
+    """Return the places of each level's nodes in depth-first order, from the root to the leaves, left to right."""
+    levels = [np.zeros(1, np.intp)]
+    for depth in range(HEIGHT):
+        nodes = levels[-1]
+        levels.append(np.column_stack([nodes + 1, nodes + 2 ** (HEIGHT - depth)]).ravel())
+    return levels
+
+
+_LEVELS: Final = _levels()
+
+
+def _summed(leaves: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the masses of all nodes, (2, N_TREES, _NODES), from those of the leaves."""
+    masses = np.zeros((2, N_TREES, _NODES), np.uint8)
+    level = leaves
+    for nodes in reversed(_LEVELS):
+        masses[..., nodes] = level
+        level = level[..., ::2] + level[..., 1::2] if len(nodes) > 1 else level
+    return masses
+
+
 def _grow(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Return each branch's feature and threshold, (N_TREES, _NODES) in depth-first order, leaves left at 0.
 
@@ -163,8 +189,8 @@ def _grow(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     thresholds = np.zeros((N_TREES, _NODES))
     lows = np.zeros((N_TREES, 1, len(SEVERITY_COLUMNS)))
     highs = np.ones_like(lows)
-    nodes = turns = np.zeros(1, np.intp)  # of the level's branches: place among all nodes, and among the branches
-    for depth in range(HEIGHT):
+    turns = np.zeros(1, np.intp)  # of the level's branches: place among the branches
+    for depth, nodes in enumerate(_LEVELS[:-1]):
         ends = np.cumsum(highs - lows, axis=2)
         marks = draws[:, turns, 0] * ends[..., -1]
         chosen = (ends[..., :-1] <= marks[..., np.newaxis]).sum(axis=2)[..., np.newaxis]
@@ -177,7 +203,6 @@ def _grow(seed: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
         np.put_along_axis(lows[:, 1::2], chosen, splits, axis=2)
         half = 2 ** (HEIGHT - depth - 1)
         turns = np.column_stack([turns + 1, turns + half]).ravel()
-        nodes = np.column_stack([nodes + 1, nodes + 2 * half]).ravel()
     return features, thresholds
 
 

@@ -1,7 +1,8 @@
 """Autoencoders in ONNX form: how badly a channel's feature vector is rebuilt is how abnormal it is.
 
-Invariants: a model that isn't what it should be (one float32 input and output of shape (rows, F), finite results that
-are a function of the input, no data beside the file) is refused when it is loaded; a row's score has the same bits
+Invariants: a model that isn't what it should be (one float32 input of shape (rows, F), or (rows, T, F) for T windows in
+a row, oldest first; one output of shape (rows, F); finite results that are a function of the input; no data beside the
+file) is refused when it is loaded; a row's score has the same bits
 whatever rows were scored with it: that is tested at load, and a model that fails the test is run row by row. A model
 that fails while it runs gives NaN, never an error.
 """
@@ -14,9 +15,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import ConfigurationError
+from contracts.errors import ConfigurationError, OtherFeatures
 from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
 from contracts.models import CATALOGUE_VERSION_KEY, CLIP_Z_KEY, FEATURES_KEY, WINDOW_COUNT_KEY
+from processors.scoring.succession import MAX_WINDOW_COUNT
 
 N_FEATURES: Final = len(FEATURE_NAMES)
 #: Robust z's are clipped to ± this, so that one wild value can't overflow a model.
@@ -26,9 +28,9 @@ _BATCHES: Final = (1, 2, 3, 5, 8, 64)
 _INPUT: Final = {
     CATALOGUE_VERSION_KEY: str(CATALOGUE_VERSION),
     FEATURES_KEY: ",".join(FEATURE_NAMES),
-    WINDOW_COUNT_KEY: "1",
     CLIP_Z_KEY: f"{CLIP_Z:g}",
 }
+_OF_FEATURES: Final = frozenset({CATALOGUE_VERSION_KEY, FEATURES_KEY})
 
 
 class Autoencoder:
@@ -43,6 +45,8 @@ class Autoencoder:
 
     Raises
     ------
+    OtherFeatures
+        If it was made for another catalogue.
     ConfigurationError
         If the content isn't a model or was made for other vectors, has other inputs or outputs, or gives results that
         aren't finite, or others each time.
@@ -52,48 +56,62 @@ class Autoencoder:
         self._session = _session(name, content)
         #: What the file says of itself.
         self.metadata: Mapping[str, str] = dict(self._session.get_modelmeta().custom_metadata_map)
-        for key, ours in _INPUT.items():
-            theirs = self.metadata.get(key, ours)
-            if theirs != ours:
-                raise ConfigurationError(f"model {name} was made for {key} {theirs[:80]!r}; {ours[:80]!r} is in use")
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shapes = [(io.type, list(io.shape)[1:]) for io in (*inputs, *outputs)]
-        if shapes != [("tensor(float)", [N_FEATURES])] * 2:
+        several = shapes[0][1][:-1] if shapes else []
+        #: Windows in a row that it looks at.
+        self.window_count = several[0] if several and isinstance(several[0], int) else 1
+        for key, ours in (_INPUT | {WINDOW_COUNT_KEY: str(self.window_count)}).items():
+            theirs = self.metadata.get(key, ours)
+            if theirs != ours:
+                kind = OtherFeatures if key in _OF_FEATURES else ConfigurationError
+                raise kind(f"model {name} was made for {key} {theirs[:80]!r}; {ours[:80]!r} is in use")
+        self._shape = (N_FEATURES,) if self.window_count == 1 else (self.window_count, N_FEATURES)
+        if shapes != [("tensor(float)", list(self._shape)), ("tensor(float)", [N_FEATURES])]:
             raise ConfigurationError(
-                f"model {name} has inputs and outputs {shapes}; one float32 input and one output of shape "
-                f"(rows, {N_FEATURES}) are needed"
+                f"model {name} has inputs and outputs {shapes}; one float32 input of shape (rows, {N_FEATURES}), or of "
+                f"windows in a row (rows, windows, {N_FEATURES}), and one output of shape (rows, {N_FEATURES}) are "
+                "needed"
+            )
+        if not 1 <= self.window_count <= MAX_WINDOW_COUNT:
+            raise ConfigurationError(
+                f"model {name} looks at {self.window_count} windows in a row; at most {MAX_WINDOW_COUNT} are kept"
             )
         self._input = inputs[0].name
         self.row_by_row = False
         self._examine(name)
 
-    def rebuild(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the squared residual of every feature.
+    def rebuild(self, z: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Return the squared residual of every feature of the newest window.
 
         Parameters
         ----------
-        z : ndarray, shape (n, F), float64
-            Robust z's; what is undefined counts as normal.
+        z : ndarray, shape (n, F), or (n, T, F) for a model of T windows in a row, float
+            Robust z's, oldest windows first; what is undefined counts as normal.
 
         Returns
         -------
         squared : ndarray, shape (n, F), float64
             NaN in a row for which the model has failed.
         """
-        known = np.where(np.isfinite(z), np.clip(z, -CLIP_Z, CLIP_Z), 0.0).astype(np.float32)
-        batches = known[:, np.newaxis] if self.row_by_row else known[np.newaxis]
+        if not len(z):
+            return np.empty((0, N_FEATURES))
+        seen = as_seen(z)
+        batches = seen[:, np.newaxis] if self.row_by_row else seen[np.newaxis]
         rebuilt = np.concatenate([self._run(batch) for batch in batches])
-        return np.asarray(np.square(known - rebuilt), dtype=np.float64)
+        newest = seen if seen.ndim == 2 else seen[:, -1]
+        return np.asarray(np.square(newest - rebuilt), dtype=np.float64)
 
     def _run(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         try:
             rebuilt: NDArray[np.float32] = self._session.run(None, {self._input: rows})[0]
         except Exception:  # noqa: BLE001 -- as in _session; a model that can't answer is refused for it by the caller
-            return np.full(rows.shape, np.nan)
-        return rebuilt.astype(np.float64) if rebuilt.shape == rows.shape else np.full(rows.shape, np.nan)
+            return np.full((len(rows), N_FEATURES), np.nan)
+        fits = rebuilt.shape == (len(rows), N_FEATURES)
+        return rebuilt.astype(np.float64) if fits else np.full((len(rows), N_FEATURES), np.nan)
 
     def _examine(self, name: str) -> None:
-        probe = np.random.default_rng(20816).normal(scale=3.0, size=(max(_BATCHES), N_FEATURES))
+        probe = np.random.default_rng(20816).normal(scale=3.0, size=(max(_BATCHES), *self._shape))
         probe[0], probe[1] = CLIP_Z, -CLIP_Z
         results = [np.concatenate([self.rebuild(rows) for rows in _split(probe, size)]) for size in _BATCHES]
         if not np.isfinite(results[0]).all():
@@ -104,6 +122,11 @@ class Autoencoder:
         if again.tobytes() != results[0].tobytes():
             raise ConfigurationError(f"model {name} gives other results for the same input: it draws random numbers")
         self.row_by_row = any(result.tobytes() != results[0].tobytes() for result in results)
+
+
+def as_seen(z: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Return robust z's as models see them: clipped to ± `CLIP_Z`, 0 where undefined."""
+    return np.where(np.isfinite(z), np.clip(z, -CLIP_Z, CLIP_Z), 0.0).astype(np.float32)
 
 
 def root_mean(squared: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -17,7 +17,10 @@ _VERSION: Final = b"\x02"
 
 @dataclass(slots=True)
 class ChannelState:
-    """What a channel knows: regimes in the order of last visits, its forest's masses, its other scorers by model."""
+    """What a channel knows: regimes in the order of last visits, its forest's masses, its other scorers by model.
+
+    Its windows in a row lie among the scorers, under a name that no model has.
+    """
 
     regimes: dict[str, Regime] = field(default_factory=dict)
     masses: bytes | None = None

@@ -16,6 +16,7 @@ from loadtests.machine import describe_machine
 from loadtests.plant import Load
 from runtime.burst_bench import BASE_SHARE, BurstPlan, measure_burst, measure_capacity
 from runtime.channels_bench import measure_channels
+from runtime.command_line import model_named
 from runtime.memory import keep_freed_memory
 from runtime.peers_bench import LATENCY_S, ROUNDS, measure_peers
 from runtime.pipeline_bench import Plan, measure
@@ -121,17 +122,22 @@ def score(
     *,
     seconds: Annotated[float, typer.Option(min=0.05, max=60, help="Time for each figure.")] = 2.0,
     batch: Annotated[int, typer.Option(min=1, max=4096, help="Windows that are scored together.")] = 256,
+    models: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=VERSION", help="Model of the folder to measure, too; repeatable.")
+    ] = None,
     as_json: _AsJson = False,
     record: _Record = False,
 ) -> None:
-    """Measure the default scorers: CPU time of a window's scores by baseline, half-space forest and ONNX model.
+    """Measure scorers: CPU time of a window's scores by baseline, half-space forest and ONNX model; then each other.
 
     \b
-    Example:
+    Examples:
         ./faultline bench score --json
+        ./faultline bench score --models tcn=1
     """
+    more = [model_named(text) for text in models or ()]
     keep_freed_memory()  # as the worker does
-    result = score_bench.measure(seconds, ModelFolder(), _say, batch) | {"machine": describe_machine()}
+    result = score_bench.measure(seconds, ModelFolder(), _say, batch, more) | {"machine": describe_machine()}
     _finish("score", result, as_json=as_json, record=record)
 
 

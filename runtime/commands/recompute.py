@@ -40,7 +40,7 @@ def recompute(
 
     async def run(kafka_url: str, database_url: str) -> Comparison:
         async with Database(database_url) as database:
-            models = StoredModels(database_url, ModelFolder(code_hash=code.code_hash))
+            models = StoredModels(database_url, ModelFolder())
             return await compare_with_log(database, kafka_url, codec_for(settings), models, code, _progress)
 
     load_kernels(lambda line: print(line, file=sys.stderr))

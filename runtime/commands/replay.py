@@ -17,13 +17,13 @@ from adapters.models import ModelFolder
 from adapters.timescale import AssetRegistry, Database, StoredModels, read_history
 from adapters.timescale.history import partition_of
 from api.times import Instant
-from contracts.assets import AssetConfiguration, ModelReference
+from contracts.assets import AssetConfiguration
 from contracts.codec import Codec
 from contracts.errors import ConfigurationError, NotFound
 from contracts.topics import CONDITIONS, MEASUREMENTS
 from processors import CODE_VERSION
 from processors.own_features import FeatureCode
-from runtime.command_line import moment_ns
+from runtime.command_line import model_named, moment_ns
 from runtime.connect import connected
 from runtime.episodes import (
     Change,
@@ -86,7 +86,7 @@ def replay(
     span = moment_ns(from_time), moment_ns(to_time)
     if span[0] >= span[1]:
         raise ConfigurationError(f"the span ends at {Instant(span[1])}, before it begins at {Instant(span[0])}")
-    tried = Variant(read_rules(rules) if rules else {}, tuple(_model(text) for text in models or ()))
+    tried = Variant(read_rules(rules) if rules else {}, tuple(model_named(text) for text in models or ()))
     settings = load_settings()
     codec, code = codec_for(settings), load_feature_code(settings)
     load_kernels(lambda line: print(line, file=sys.stderr))
@@ -108,7 +108,7 @@ async def _replay(urls: Urls, codec: Codec, code: FeatureCode, wish: _Wish) -> d
         _check_span(wish, survey)
         config = await _configuration(database, wish.asset_id, survey)
         progress = _progress(survey.records)
-        models = StoredModels(urls.database, ModelFolder(code_hash=code.code_hash))
+        models = StoredModels(urls.database, ModelFolder())
         work = Recomputation(codec, models, code, wish.asset_id, wish.span, wish.variant, progress)
         work.measurements(measurements(), config)
         alarm_partition = await partition_of(database, CONDITIONS, wish.asset_id)
@@ -189,13 +189,6 @@ def _sentence(one: Difference) -> str:
     episode = one.episode
     shift = "" if one.shift_s is None else f" by {abs(one.shift_s):g} s"
     return f"{one.kind} {_SAID[one.change]}{shift}, {Instant(episode.from_ns)}: {episode.reason}"
-
-
-def _model(text: str) -> ModelReference:
-    name, found, version = text.partition("=")
-    if not (name and found and version):
-        raise ConfigurationError(f"{text!r} is no model like half-space-trees=1")
-    return ModelReference(name=name, version=version)
 
 
 def _progress(total: int) -> Callable[[], None]:

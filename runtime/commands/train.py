@@ -19,6 +19,7 @@ from pipelines.training.kinds import KINDS
 from pipelines.training.table import FeatureTable
 from pipelines.training.table_files import save_table
 from processors.own_features import FeatureCode
+from processors.scoring.succession import MAX_WINDOW_COUNT
 from runtime.command_line import current_user, moment_ns
 from runtime.feature_code import load_feature_code
 from runtime.settings import Settings, load_settings
@@ -118,7 +119,9 @@ def _train(
     track: Annotated[bool, typer.Option("--mlflow/--no-mlflow", help="Whether MLflow records the run.")] = True,
     as_json: AsJson = False,
     factory: Annotated[str | None, typer.Option(help="torch: module:name of what builds the torch.nn.Module.")] = None,
-    windows: Annotated[int, typer.Option(min=1, max=256, help="torch: windows that make an example.")] = 1,
+    windows: Annotated[
+        int, typer.Option(min=1, max=MAX_WINDOW_COUNT, help="torch: windows in a row that make an example.")
+    ] = 1,
 ) -> None:
     settings = load_settings()
     chosen, name = kind_of(kind, factory, windows), name or kind

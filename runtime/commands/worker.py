@@ -78,7 +78,7 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             keeper=CheckpointKeeper(database),
             refusals=RefusalAccount(database),
             queue=DeliveryQueue(database),
-            models=StoredModels(database_url, ModelFolder(code_hash=code.code_hash)),
+            models=StoredModels(database_url, ModelFolder()),
             code=code,
             codec=codec,
             outlet=KafkaSink(kafka_url, codec, delivery_timeout_s=_DELIVERY_S, linger_ms=0.0),

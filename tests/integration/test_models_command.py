@@ -47,7 +47,7 @@ from streams.conditions import ConditionWorker
 from streams.dead_letters import DeadLetters
 from streams.message import LogMessage
 from streams.outbox import OutboxRelay
-from tests.model_files import failing_beyond, put, scaled
+from tests.model_files import failing_beyond, in_a_row, put, scaled
 
 CODEC = Codec(BundledSchemas())
 START_NS = 1_700_000_000_000_000_000
@@ -192,7 +192,7 @@ def share_with_one_asset() -> tuple[float, str]:
 
 def go_to_production_and_back(floor: Floor, everywhere: list[str]) -> None:
     floor.run(1.0)
-    floor.propose("2", scaled(0.5))
+    floor.propose("2", in_a_row(4))  # looks at several windows: what it has seen outlives workers, too
     (floor.folder / f"{NAME}.v2.onnx").unlink()  # from here on the database has the only copy
     floor.call("review", NAME, "2", *WHY)
     assert floor.call("stage", NAME, "2", *WHY)["activated"] == everywhere

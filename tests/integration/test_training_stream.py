@@ -13,7 +13,6 @@ from contracts import ports
 from contracts import records as r
 from contracts.activations import activation_of
 from contracts.assets import AssetConfiguration, ModelReference
-from contracts.errors import BadRecord
 from contracts.features import FEATURE_NAMES
 from contracts.topics import MEASUREMENTS
 from pipelines.training.harness import train
@@ -110,6 +109,11 @@ def kinds() -> list[object]:
     lacking = [name for name in ("jax", "optax", "sklearn", "skl2onnx") if importlib.util.find_spec(name) is None]
     reason = f"not installed: {', '.join(lacking)}; ./faultline bootstrap train"
     asked = [KINDS[name] for name in ("autoencoder", "isolation-forest")]
+    small = {"hidden": 16, "steps": 100}
+    asked += [
+        dataclasses.replace(KINDS[name], defaults={**KINDS[name].defaults, **small})
+        for name in ("conv-autoencoder", "tcn")
+    ]
     return [
         pytest.param(linear_kind(), id="linear"),
         *(pytest.param(kind, id=kind.name, marks=pytest.mark.skipif(bool(lacking), reason=reason)) for kind in asked),
@@ -122,7 +126,7 @@ def test_a_trained_model_scores_in_the_stream_and_goes_on_bit_for_bit(
 ) -> None:
     table = joined(tables, "two bearings")
     trained = train(table, CODE.code_hash, wish(kind, name="femto", held_out="Bearing2_7", seed=1))
-    store = ModelFolder(tmp_path, CODE.code_hash)
+    store = ModelFolder(tmp_path)
     store.add(trained.card, trained.content)
     named = ModelReference(name="femto", version="1", sha256=trained.card.sha256)
     recording = next(one for one in runs if one.name == "Bearing2_7")
@@ -138,9 +142,12 @@ def test_a_trained_model_scores_in_the_stream_and_goes_on_bit_for_bit(
     for stop in (1 + 5 * 60, 1 + 5 * 150):  # while learning, and with a threshold
         assert stream(recording, config, store, stop - 1) == whole
 
-    other = PartitionPipeline(ModelFolder(tmp_path, "ffffffffffff"), ports.Checkpoint(-1, 0, {}), CODE)
-    with pytest.raises(BadRecord, match="train it again"):
-        other.process(0, config.asset_id.encode(), activation_of(config, START_NS, "test"))
+    other = PartitionPipeline(store, ports.Checkpoint(-1, 0, {}), FeatureCode("ffffffffffff"))
+    other.process(0, config.asset_id.encode(), activation_of(config, START_NS, "test"))
+    other.process(1, None, r.Tick(topic=MEASUREMENTS, partition=0, at_ns=START_NS, epoch=1))
+    (refused,) = other.take().conditions
+    assert refused.rule == "model_refused"
+    assert f"femto@1 was trained for feature code {CODE.code_hash}, ffffffffffff is in use" in refused.reason
 
 
 def test_features_are_those_of_the_catalogue(tables: list[FeatureTable]) -> None:

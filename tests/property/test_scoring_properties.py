@@ -13,9 +13,14 @@ from contracts.records import Score
 from processors.scoring import AssetScoring
 from processors.scoring.baseline import Baseline, robust_z
 from processors.scoring.explanation import SEVERITY_COLUMNS
+from tests.model_files import in_a_row
 
 N_FEATURES = len(FEATURE_NAMES)
-MODELS = {"reference-autoencoder@1": ModelFolder().load("reference-autoencoder", "1")}
+MODELS = {
+    "reference-autoencoder@1": ModelFolder().load("reference-autoencoder", "1"),
+    "in-a-row@1": in_a_row(3),
+}
+SECOND_NS = 1_000_000_000
 CONFIG = AssetConfiguration(
     asset_id="P-101",
     site_id="south",
@@ -25,14 +30,22 @@ CONFIG = AssetConfiguration(
     models=(
         ModelReference(name="half-space-trees", version="1"),
         ModelReference(name="reference-autoencoder", version="1"),
+        *(ModelReference(name=name, version="1") for name in ("adwin", "standard-scaler", "quantile-filter")),
+        ModelReference(name="in-a-row", version="1"),
     ),
 )
-#: (seed of the window, share of undefined features, regime, learn)
+#: (seed of the window, share of undefined features, regime, learn, seconds since the window before)
 STEPS = st.lists(
-    st.tuples(st.integers(0, 50), st.sampled_from([0.0, 0.3, 1.0]), st.sampled_from("abcdef"), st.booleans()),
+    st.tuples(
+        st.integers(0, 50),
+        st.sampled_from([0.0, 0.3, 1.0]),
+        st.sampled_from("aaaabcdef"),
+        st.booleans(),
+        st.sampled_from([1, 1, 1, 1, 60]),
+    ),
     max_size=30,
 )
-Step = tuple[int, float, str, bool]
+Step = tuple[int, float, str, bool, int]
 
 
 def window(seed: int, undefined: float) -> NDArray[np.float32]:
@@ -44,11 +57,12 @@ def window(seed: int, undefined: float) -> NDArray[np.float32]:
 
 def play(steps: list[Step], restart_at: int | None = None) -> list[list[tuple[Score, ...]]]:
     scoring = AssetScoring.build(CONFIG, ("a", "b"), MODELS, None)
-    made = []
-    for number, (seed, undefined, regime, learn) in enumerate(steps):
+    made, start_ns = [], 0
+    for number, (seed, undefined, regime, learn, step_s) in enumerate(steps):
         if number == restart_at:
             scoring = AssetScoring.build(CONFIG, ("a", "b"), MODELS, scoring.snapshot())
-        made.append(scoring.score(window(seed, undefined), regime, np.array([learn, True])))
+        start_ns += step_s * SECOND_NS
+        made.append(scoring.score(window(seed, undefined), regime, np.array([learn, True]), start_ns))
     return made
 
 

@@ -27,7 +27,7 @@ from runtime.model_gate import examine, is_current
 from streams import retry
 from streams.conditions import ConditionWorker
 from streams.dead_letters import DeadLetters
-from tests.model_files import Models, model, put, random_noise, scaled, weights_elsewhere
+from tests.model_files import Models, in_a_row, model, put, random_noise, scaled, weights_elsewhere
 from tests.stream_doubles import Journal, ManualClock, MemoryAccount, MemoryOutlet, MemoryStore
 
 START_NS = 1_700_000_000_000_000_000
@@ -62,6 +62,9 @@ def twice_the_rows() -> bytes:
         (same({FEATURES_KEY: "temperature,pressure"}), "features 'temperature,pressure'"),
         (same({WINDOW_COUNT_KEY: "16"}), "window_count '16'"),
         (same({CLIP_Z_KEY: "8"}), "clip_z '8'"),
+        (model([helper.make_node("ReduceMean", ["z"], ["rebuilt"], axes=[1], keepdims=0)], {}, {}, 7, 4), "inputs and"),
+        (model([helper.make_node("Identity", ["z"], ["rebuilt"])], window_count=4), "inputs and"),
+        (in_a_row(17), "17 windows in a row; at most 16"),
     ],
     ids=[
         "empty",
@@ -78,6 +81,9 @@ def twice_the_rows() -> bytes:
         "other features",
         "several windows",
         "another bound",
+        "wrong width in a row",
+        "all windows of a row",
+        "too long a row",
     ],
 )
 def test_an_unfit_file_is_refused_by_name(
@@ -94,6 +100,7 @@ def test_an_unfit_file_is_refused_by_name(
 
 def test_a_model_for_other_feature_code_is_refused() -> None:
     assert examine("ae@2", scaled(0.5), None, CODE) == code_hash()
+    assert examine("row@1", in_a_row(16), None, CODE) == code_hash()
     with pytest.raises(ConfigurationError, match="ae@2 was trained for feature code 0123456789ab"):
         examine("ae@2", scaled(0.5, trained_for="0123456789ab"), None, CODE)
     with pytest.raises(ConfigurationError, match="not fedcba987654"):
@@ -183,5 +190,5 @@ def test_a_worker_that_takes_over_waits_for_the_models(monkeypatch: pytest.Monke
     codec, letters = Codec(BundledSchemas()), DeadLetters(outlet, MemoryAccount(clock), clock)
     worker = ConditionWorker(store, models, ENGINE_ALONE, codec, outlet, letters, clock, "me")
     assert asyncio.run(worker.claim(0)) == 1  # the block is read again
-    assert models.asked == 3
+    assert models.asked == 4  # away twice; then once to see for which features, and once to score
     assert worker.applied() == {0: 1}

@@ -12,12 +12,15 @@ from contracts.errors import ConfigurationError
 from contracts.features import FEATURE_INDEX, FEATURE_NAMES
 from contracts.records import Score
 from processors.scoring import AssetScoring
+from processors.scoring.adwin import GRACE
 from processors.scoring.agreement import ROWS, Agreement
-from processors.scoring.asset import SCORERS
 from processors.scoring.baseline import MAX_LEARNING, MAX_REGIMES
+from processors.scoring.challengers import SCORERS
 from processors.scoring.charts import STARTED, TOLERANCE, PageHinkley
 from processors.scoring.explanation import SEVERITY_FEATURES
 from processors.scoring.port import Scorer
+from processors.scoring.succession import MAX_WINDOW_COUNT
+from tests.model_files import in_a_row
 
 N_FEATURES = len(FEATURE_NAMES)
 BASELINE, FOREST, AUTOENCODER = 0, 1, 2
@@ -25,10 +28,15 @@ DEFAULT = (
     ModelReference(name="half-space-trees", version="1"),
     ModelReference(name="reference-autoencoder", version="1"),
 )
-CHALLENGERS = DEFAULT + tuple(ModelReference(name=name, version="1") for name in SCORERS)
+SEQUENCE = ModelReference(name="in-a-row", version="1")
+CHALLENGERS = (*DEFAULT, *(ModelReference(name=name, version="1") for name in SCORERS), SEQUENCE)
 NAMES = ("baseline", *(reference.name for reference in CHALLENGERS))
 EVERY = pytest.mark.parametrize("model", range(len(NAMES)), ids=NAMES)
-MODELS = {"reference-autoencoder@1": ModelFolder().load("reference-autoencoder", "1")}
+MODELS = {
+    "reference-autoencoder@1": ModelFolder().load("reference-autoencoder", "1"),
+    "in-a-row@1": in_a_row(MAX_WINDOW_COUNT),
+}
+SECOND_NS = 1_000_000_000
 NORMAL = np.linspace(1.0, 4.0, N_FEATURES)
 ONE = np.ones(1, dtype=np.bool_)
 NONE = np.zeros(1, dtype=np.bool_)
@@ -53,9 +61,17 @@ def windows(count: int, seed: int = 1, n_channels: int = 1) -> list[NDArray[np.f
     return [row.astype(np.float32) for row in NORMAL * (1.0 + noise)]
 
 
+def score(
+    scoring: AssetScoring, x: NDArray[np.float32], regime: str, may: NDArray[np.bool_]
+) -> list[tuple[Score, ...]]:
+    """Score the window a second after the newest that the scoring knows of."""
+    newest_ns = None if scoring._rows is None else scoring._rows._successions[0]._state.newest_ns
+    return scoring.score(x, regime, may, 0 if newest_ns is None else newest_ns + SECOND_NS)
+
+
 def run(scoring: AssetScoring, course: list[NDArray[np.float32]], learn: bool = True) -> list[tuple[Score, ...]]:
     may = np.full(len(course[0]), learn)
-    return [scores for x in course for scores in scoring.score(x, "r", may)]
+    return [scores for x in course for scores in score(scoring, x, "r", may)]
 
 
 def trained(seed: int = 1) -> AssetScoring:
@@ -77,7 +93,9 @@ def test_learning_is_visible_and_ends_when_it_should() -> None:
         for model in range(len(NAMES))
     ]
     started = 10 + 50 + 99
-    assert first_known == [10, started, 10 + 99, started, started, started, UNTIL_ALL_KNOWN]
+    known = dict.fromkeys(NAMES, started) | {"baseline": 10, "reference-autoencoder": 10 + 99}
+    known |= {"adwin": started + GRACE + 1, "t2-spe": UNTIL_ALL_KNOWN, "in-a-row": 10 + MAX_WINDOW_COUNT - 1 + 99}
+    assert dict(zip(NAMES, first_known, strict=True)) == known
     for of_window in scores:
         for score in of_window:
             assert score.learning == (score.value is None) == (score.threshold is None)
@@ -151,7 +169,7 @@ def test_inputs_stay_as_they_are() -> None:
     x = windows(1, seed=9)[0]
     x[0, 3] = np.nan
     before = x.tobytes()
-    scoring.score(x, "r", ONE)
+    score(scoring, x, "r", ONE)
     assert x.tobytes() == before
 
 
@@ -185,8 +203,9 @@ def test_a_window_without_any_value_has_no_score_and_does_no_harm() -> None:
     empty = np.full((1, N_FEATURES), np.nan, dtype=np.float32)
     (scores,) = run(scoring, [empty], learn=False)
     assert {score.value for score in scores} == {None}
-    (after,) = run(scoring, windows(1, seed=4), learn=False)
-    assert all(score.value is not None for score in after)
+    after = run(scoring, windows(MAX_WINDOW_COUNT, seed=4), learn=False)
+    assert [score.value is None for score in after[0]] == [name == "in-a-row" for name in NAMES]
+    assert all(score.value is not None for score in after[-1])
 
 
 def test_a_constant_feature_falls_back_to_a_scale_of_its_own() -> None:
@@ -203,10 +222,10 @@ def test_a_constant_feature_falls_back_to_a_scale_of_its_own() -> None:
 def test_regimes_do_not_know_each_other() -> None:
     scoring = build()
     for x in windows(12):
-        scoring.score(x, "slow", ONE)
-    ((fast, *_),) = scoring.score(windows(1)[0] * 5, "fast", ONE)
+        score(scoring, x, "slow", ONE)
+    ((fast, *_),) = score(scoring, windows(1)[0] * 5, "fast", ONE)
     assert fast.learning
-    ((slow, *_),) = scoring.score(windows(1)[0] * 5, "slow", NONE)
+    ((slow, *_),) = score(scoring, windows(1)[0] * 5, "slow", NONE)
     assert slow.value is not None
     assert slow.value > 3.5
 
@@ -217,28 +236,28 @@ def test_channels_do_not_influence_each_other() -> None:
     together = build(channel_ids=ids)
     alone = [build(channel_ids=(channel_id,)) for channel_id in ids]
     for x in course:
-        apart = [one.score(x[row : row + 1], "r", ONE)[0] for row, one in enumerate(alone)]
-        assert together.score(x, "r", np.ones(3, dtype=np.bool_)) == apart
+        apart = [score(one, x[row : row + 1], "r", ONE)[0] for row, one in enumerate(alone)]
+        assert score(together, x, "r", np.ones(3, dtype=np.bool_)) == apart
 
 
 def test_state_follows_the_channel_id_through_a_new_configuration() -> None:
     two = build(channel_ids=("a", "b"))
     for x in windows(12, n_channels=2):
-        two.score(x, "r", np.ones(2, dtype=np.bool_))
+        score(two, x, "r", np.ones(2, dtype=np.bool_))
     three = build(two.snapshot(), channel_ids=("new", "b", "a"))
-    scores = three.score(windows(1, n_channels=3)[0], "r", np.zeros(3, dtype=np.bool_))
+    scores = score(three, windows(1, n_channels=3)[0], "r", np.zeros(3, dtype=np.bool_))
     assert [of_channel[BASELINE].learning for of_channel in scores] == [True, False, False]
     without = AssetScoring.build(config(models=()), ("b",), {}, three.snapshot())
-    assert [len(s) for s in without.score(windows(1)[0], "r", NONE)] == [1]
+    assert [len(s) for s in score(without, windows(1)[0], "r", NONE)] == [1]
 
 
 def test_state_stays_below_16_kib_a_channel_whatever_comes() -> None:
-    scoring = build(baseline_windows=100, models=DEFAULT)
+    scoring = build(baseline_windows=100, models=(*DEFAULT, SEQUENCE))
     largest = 0
     rng = np.random.default_rng(5)
     for number in range(400):
         regime = f"speed {number % 40 / 10:.1f}, load 0.75" if number % 3 else f"speed {rng.integers(99)}, load 1.00"
-        scoring.score(windows(1, seed=number)[0], regime, ONE)
+        score(scoring, windows(1, seed=number)[0], regime, ONE)
         largest = max(largest, len(scoring.snapshot()))
     assert largest < 16 * 1024
     regimes = scoring._channels[0].baseline.regimes
@@ -247,13 +266,17 @@ def test_state_stays_below_16_kib_a_channel_whatever_comes() -> None:
 
 
 def test_state_with_every_regime_learnt_stays_below_16_kib() -> None:
-    scoring = build(baseline_windows=30, models=DEFAULT)
+    scoring = build(baseline_windows=30, models=(*DEFAULT, SEQUENCE))
     for regime in range(MAX_REGIMES + 3):
-        for x in windows(130 if regime < 2 else 31, seed=regime):
-            scoring.score(x, f"speed {regime / 10:.1f}, load 0.75", ONE)
+        for x in windows(60, seed=regime):
+            score(scoring, x, f"speed {regime / 10:.1f}, load 0.75", ONE)
     for regime in range(MAX_LEARNING + 2):
         for x in windows(29, seed=regime):
-            scoring.score(x, f"speed {regime / 10:.1f}, load 1.00", ONE)
+            score(scoring, x, f"speed {regime / 10:.1f}, load 1.00", ONE)
+    for x in windows(MAX_WINDOW_COUNT, seed=99):
+        score(scoring, x, "speed 1.4, load 0.75", ONE)
+    assert scoring._rows is not None
+    assert scoring._rows.newest(MAX_WINDOW_COUNT)[1] == [True]
     assert 8_000 < len(scoring.snapshot()) < 16 * 1024
 
 
@@ -410,7 +433,9 @@ def test_a_missing_model_and_wrong_shapes_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="reference-autoencoder@1"):
         AssetScoring.build(config(), ("a",), {}, None)
     with pytest.raises(ValueError, match="expected"):
-        build().score(np.zeros((2, N_FEATURES), dtype=np.float32), "r", ONE)
+        score(build(), np.zeros((2, N_FEATURES), dtype=np.float32), "r", ONE)
+    with pytest.raises(ValueError, match="need the window's start"):
+        build().score(np.zeros((1, N_FEATURES), dtype=np.float32), "r", ONE)
     with pytest.raises(ConfigurationError, match="format"):
         build(b"\x07rest")
 

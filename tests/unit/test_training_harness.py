@@ -12,6 +12,7 @@ import scipy.stats
 
 from adapters.models import ModelFolder
 from contracts import model_card as mc
+from contracts.assets import AssetConfiguration, ModelReference
 from contracts.errors import ConfigurationError, ExportMismatch
 from contracts.features import FEATURE_NAMES
 from pipelines.training import export, measures
@@ -19,6 +20,8 @@ from pipelines.training.harness import TrainedModel, train
 from pipelines.training.kinds import KINDS, Choice, Kind
 from pipelines.training.normal import Examples
 from pipelines.training.search import search
+from processors.configured import misfits
+from processors.own_features import FeatureCode
 from processors.scoring import reconstruction
 from tests.training_samples import CODE, Linear, linear_kind, table, wish
 
@@ -64,7 +67,7 @@ def test_the_model_itself_says_what_it_takes(trained: TrainedModel) -> None:
 def test_a_written_model_is_loaded_and_scored_where_the_features_are_the_same(
     trained: TrainedModel, tmp_path: Path
 ) -> None:
-    folder = ModelFolder(tmp_path, CODE)
+    folder = ModelFolder(tmp_path)
     path = folder.add(trained.card, trained.content)
     assert sorted(file.name for file in tmp_path.iterdir()) == [
         f"made.v1.{e}" for e in ("json", "md", "onnx", "sha256")
@@ -74,8 +77,12 @@ def test_a_written_model_is_loaded_and_scored_where_the_features_are_the_same(
     assert reconstruction.load("made", trained.content).rebuild(np.ones((3, len(FEATURE_NAMES)))).shape == (3, 30)
     with pytest.raises(ConfigurationError, match="versions aren't written over"):
         folder.add(trained.card, trained.content)
-    with pytest.raises(ConfigurationError, match=f"code {CODE}, this is ffffffffffff: train it again"):
-        ModelFolder(tmp_path, "ffffffffffff").load("made", "1")
+    named = AssetConfiguration(
+        asset_id="P", site_id="s", name="P", asset_type="pump", models=(ModelReference(name="made", version="1"),)
+    )
+    assert misfits(named, folder, FeatureCode(CODE)) == {}
+    refused = misfits(named, folder, FeatureCode("ffffffffffff"))
+    assert refused["made@1"].startswith(f"model made@1 was trained for feature code {CODE}, ffffffffffff is in use")
     assert mc.next_version(tmp_path, "made") == "2"
 
 
