@@ -67,7 +67,7 @@ def test_a_trend_is_not_carried_on_for_longer_than_it_was_seen() -> None:
 
 
 def test_a_trend_that_has_not_kept_its_promise_is_told_with_a_wider_spread_or_not_at_all() -> None:
-    times_s = 10.0 * np.arange(160)
+    times_s = 10.0 * np.arange(160, dtype=np.float64)
     halting = 1.0 + 0.1 * np.exp(np.minimum(times_s, 900.0) / 300.0) + 1e-3 * times_s
     smooth = 1.0 + 0.1 * np.exp(times_s / 300.0)
     steady = remaining_life(times_s, smooth, 1.0 + 0.1 * np.exp(6.0), 1.0)
