@@ -136,6 +136,7 @@ class AssetPipeline:
             self._swap_models()
         else:
             self._groups.clear()
+            self._operation.end_rows()
         results.conditions.extend(self._conditions.models(at_ns, self._refused))
 
     @property
@@ -242,7 +243,7 @@ class AssetPipeline:
 
     def _assessment(self, group: ChannelGroup, window: GroupWindow) -> r.Assessment:
         """Return what the window says, with the scores of all models."""
-        speed_rpm, regime = self._operation.of(window, self._config.drive_train.nominal_speed_rpm)
+        speed_rpm, regime = self._operation.of(window, self._config.drive_train.nominal_speed_rpm, group.name)
         judged = group.judge(window, speed_rpm, regime, self._conditions.suspected)
         zones = [channel.zone for channel in judged.channels if channel.zone is not None]
         config = self._config
@@ -269,7 +270,7 @@ class AssetPipeline:
         )
 
     def _correction(self, group: ChannelGroup, window: GroupWindow) -> ports.CorrectedFeatures:
-        operation = self._operation.of(window, self._config.drive_train.nominal_speed_rpm)
+        operation = self._operation.of(window, self._config.drive_train.nominal_speed_rpm, group.name)
         return ports.CorrectedFeatures(
             asset_id=self._config.asset_id,
             window_start_ns=window.start_ns,

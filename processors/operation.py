@@ -41,8 +41,12 @@ class Operation:
         insort(self._speeds, (at_ns, speed_rpm))
         del self._speeds[:-_SPEEDS]
 
-    def of(self, window: GroupWindow, nominal_speed_rpm: float | None) -> tuple[float | None, str]:
-        """Return the speed (rpm) and the regime of a window.
+    def end_rows(self) -> None:
+        """Forget which windows were the last of each channel group."""
+        self._regimes.end_rows()
+
+    def of(self, window: GroupWindow, nominal_speed_rpm: float | None, group: str = "") -> tuple[float | None, str]:
+        """Return the speed (rpm) and the regime of a channel group's window.
 
         A window that was cut short, or completed late, decides nothing: regimes are led by whole windows in time.
         """
@@ -51,8 +55,8 @@ class Operation:
             speed_rpm, span_rpm = self._read_speed(window)
         point = OperatingPoint(window.start_ns, window.end_ns, speed_rpm, window.load_ratio, span_rpm)
         if window.partial or window.version != IN_TIME:
-            return speed_rpm, self._regimes.find(point, nominal_speed_rpm)
-        return speed_rpm, self._regimes.visit(point, nominal_speed_rpm)
+            return speed_rpm, self._regimes.find(point, nominal_speed_rpm, group)
+        return speed_rpm, self._regimes.visit(point, nominal_speed_rpm, group)
 
     def _read_speed(self, window: GroupWindow) -> tuple[float | None, float]:
         """Return the last reading before the window's end, and by how much readings differ within the window."""

@@ -93,12 +93,18 @@ class KnownRegime(msgspec.Struct, array_like=True):
         )
 
 
-class RegimeState(msgspec.Struct, array_like=True):
-    """What a snapshot holds: regimes in the order of last visits, the present one, and the newest (end, speed)."""
+class Row(msgspec.Struct, array_like=True):
+    """Where a row of windows, one after the other, has got to: its regime, and its newest (end, speed)."""
 
-    known: list[KnownRegime] = msgspec.field(default_factory=list)
     present: str = ""
     recent: list[tuple[int, float]] = msgspec.field(default_factory=list)
+
+
+class RegimeState(msgspec.Struct, array_like=True):
+    """What a snapshot holds: regimes in the order of last visits, and the rows of windows by channel group."""
+
+    known: list[KnownRegime] = msgspec.field(default_factory=list)
+    rows: dict[str, Row] = msgspec.field(default_factory=dict)
 
 
 class Regimes:
@@ -121,15 +127,18 @@ class Regimes:
     def __init__(self, state: RegimeState | None = None) -> None:
         state = state if state is not None else RegimeState()
         self._known = {regime.name: regime for regime in state.known}
-        self._present = state.present
-        self._recent = list(state.recent)
+        self._rows = dict(state.rows)
 
     def snapshot(self) -> RegimeState:
         """Return the state; `Regimes` goes on from it."""
         known = [KnownRegime(one.name, one.speed_rpm, one.load_ratio, one.windows) for one in self._known.values()]
-        return RegimeState(known, self._present, list(self._recent))
+        return RegimeState(known, {group: Row(row.present, list(row.recent)) for group, row in self._rows.items()})
 
-    def visit(self, point: OperatingPoint, nominal_speed_rpm: float | None) -> str:
+    def end_rows(self) -> None:
+        """Take the next window of each group for its first; regimes stay known."""
+        self._rows.clear()
+
+    def visit(self, point: OperatingPoint, nominal_speed_rpm: float | None, group: str = "") -> str:
         """Return the regime of the next window, a new one where it is like none that is known.
 
         Parameters
@@ -138,24 +147,30 @@ class Regimes:
             The window, in the order of the log.
         nominal_speed_rpm : float or None
             The machine's nominal speed.
+        group : str
+            Whose window it is: what is held, and how the speed has moved, goes by the windows of its own channels.
         """
-        before = self._before(point)
-        state = _state(point, nominal_speed_rpm, before, stopped=self._present == STOPPED)
+        row = self._rows.setdefault(group, Row())
+        before = _before(row, point)
+        state = _state(point, nominal_speed_rpm, before, stopped=row.present == STOPPED)
         if point.speed_rpm is not None:
-            self._recent = [*before, (point.end_ns, point.speed_rpm)][1 - RAMP_WINDOWS :]
-        if state is None:
-            regime = self._nearest(point)
-            if regime is None:
-                regime = KnownRegime(point.name, point.speed_rpm, point.load_ratio)
-            regime.windows = min(regime.windows + 1, SETTLED_WINDOWS)
-            self._known.pop(regime.name, None)
-            self._known[regime.name] = regime
-            self._forget()
-            state = regime.name
-        self._present = state
-        return state
+            row.recent = [*before, (point.end_ns, point.speed_rpm)][1 - RAMP_WINDOWS :]
+        row.present = self._led(point, row) if state is None else state
+        return row.present
 
-    def find(self, point: OperatingPoint, nominal_speed_rpm: float | None) -> str:
+    def _led(self, point: OperatingPoint, row: Row) -> str:
+        """Return the regime of a running window, after its visit."""
+        regime = self._nearest(point, row.present)
+        if regime is None:
+            regime = KnownRegime(point.name, point.speed_rpm, point.load_ratio)
+        self._known.pop(regime.name, None)
+        self._known[regime.name] = regime
+        if regime.windows < SETTLED_WINDOWS:
+            regime.windows += 1
+            self._forget()
+        return regime.name
+
+    def find(self, point: OperatingPoint, nominal_speed_rpm: float | None, group: str = "") -> str:
         """Return the regime of a window that nothing is to follow from: one cut short, or completed late.
 
         It is named like a new one where it is like none that is known.
@@ -163,21 +178,16 @@ class Regimes:
         state = _state(point, nominal_speed_rpm, (), stopped=False)
         if state is not None:
             return state
-        regime = self._nearest(point)
+        row = self._rows.get(group)
+        regime = self._nearest(point, "" if row is None else row.present)
         return point.name if regime is None else regime.name
 
-    def _nearest(self, point: OperatingPoint) -> KnownRegime | None:
-        present = self._known.get(self._present)
-        if present is not None and present.distance(point) <= HOLD:
-            return present
+    def _nearest(self, point: OperatingPoint, present: str) -> KnownRegime | None:
+        held = self._known.get(present)
+        if held is not None and held.distance(point) <= HOLD:
+            return held
         nearest = min(self._known.values(), key=lambda one: one.distance(point), default=None)
         return nearest if nearest is not None and nearest.distance(point) <= 1.0 else None
-
-    def _before(self, point: OperatingPoint) -> list[tuple[int, float]]:
-        """Return the windows right before this one, none after a pause."""
-        before = [one for one in self._recent if one[0] < point.end_ns]
-        paused = bool(before) and point.start_ns - before[-1][0] > point.end_ns - point.start_ns
-        return [] if paused else before
 
     def _forget(self) -> None:
         for settled in (False, True):
@@ -195,6 +205,13 @@ def is_steady(regime: str) -> bool:
     (True, False, False)
     """
     return regime not in (STOPPED, TRANSIENT)
+
+
+def _before(row: Row, point: OperatingPoint) -> list[tuple[int, float]]:
+    """Return the windows right before this one, none after a pause."""
+    before = [one for one in row.recent if one[0] < point.end_ns]
+    paused = bool(before) and point.start_ns - before[-1][0] > point.end_ns - point.start_ns
+    return [] if paused else before
 
 
 def _state(

@@ -186,3 +186,19 @@ def test_what_is_not_known_is_said_and_kept_apart() -> None:
     assert visits(regimes, [1500.0]) == ["running 1500 rpm"]
     assert visits(regimes, [1500.0], 0.5) == ["running 1500 rpm, load 0.50"]
     assert math.isinf(regimes.snapshot().known[0].distance(OperatingPoint(0, 1, 1500.0, None)))
+
+
+def test_channel_groups_share_their_regimes_and_not_their_rows() -> None:
+    regimes = Regimes()
+    for second in range(60):
+        span = (second * SECOND_NS, (second + 1) * SECOND_NS)
+        rpm = 1000.0 + 1.2 * second  # creeps beyond the reach, not beyond the hold
+        with_load = OperatingPoint(*span, rpm, 0.5)
+        late = OperatingPoint(span[0] + 1000, span[1] + 1000, 0.2 * rpm, None)  # another shaft, another clock
+        assert regimes.visit(with_load, None, "a+b") == "running 1000 rpm, load 0.50"
+        assert regimes.visit(late, None, "c") == "running 200 rpm"
+    assert regimes.visit(OperatingPoint(100 * SECOND_NS, 101 * SECOND_NS, 205.0, None), None, "d") == "running 200 rpm"
+    assert set(regimes.snapshot().rows) == {"a+b", "c", "d"}
+    regimes.end_rows()
+    assert regimes.snapshot().rows == {}
+    assert len(regimes.snapshot().known) == 2

@@ -107,7 +107,7 @@ def test_a_state_from_before_regimes_were_found_goes_on() -> None:
     assert rows.assessments[-1].regime == "running 1800 rpm, load 0.80"
     version, *fields, regimes = msgspec.msgpack.decode(state)
     assert version == STATE_VERSION
-    assert regimes[0]
+    assert regimes[0]  # what is known
     old = AssetPipeline.resume(msgspec.msgpack.encode([3, *fields]), ModelFolder(), ENGINE_ALONE)
     assert msgspec.msgpack.decode(old.snapshot())[1:-1] == fields
     with pytest.raises(BadRecord, match="asset state version 2, 4 expected"):
