@@ -11,7 +11,8 @@ from api import openapi
 from api.guard import LOOPBACK_HOSTS, Guard
 from api.operations import Operation, Services
 from api.problems import HANDLERS
-from api.routes import alarm_record, alarms, assets, channels, chat, events, health, session, waveforms, web
+from api.risks import RiskBook
+from api.routes import alarm_record, alarms, assets, channels, chat, events, health, models, session, waveforms, web
 from api.sse import Streams, StreamSettings
 from contracts.ports import Assistant, Clock, CommandLog, HistoryReader, Identity, TokenIssuer
 
@@ -30,6 +31,7 @@ def create_app(
     streams: StreamSettings | None = None,
     pages: Path | None = None,
     assistant: Assistant | None = None,
+    feature_hashes: frozenset[str] = frozenset(),
 ) -> Starlette:
     """Return the application.
 
@@ -55,6 +57,8 @@ def create_app(
         The folder of the live page, served at ``/``.
     assistant : Assistant, optional
         Who answers questions; without one, ``/v1/chat`` answers 503.
+    feature_hashes : frozenset of str
+        Hashes of the feature code that runs here: models trained for another aren't current.
 
     Returns
     -------
@@ -66,6 +70,8 @@ def create_app(
         commands=commands,
         clock=clock,
         streams=Streams(reader, clock, streams),
+        risks=RiskBook(reader, clock),
+        feature_hashes=feature_hashes,
         login=login,
         assistant=assistant,
         ready=dict(ready or {}),
@@ -92,6 +98,7 @@ def operations_of(*, with_login: bool) -> tuple[Operation, ...]:
         *waveforms.OPERATIONS,
         *alarms.OPERATIONS,
         *alarm_record.OPERATIONS,
+        *models.OPERATIONS,
         *events.OPERATIONS,
         *chat.OPERATIONS,
         *health.OPERATIONS,

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route, compile_path
 
 from api.problems import SECURITY_HEADERS, Problem
+from api.risks import RiskBook
 from api.sse import Streams
 from api.wire import arguments_to, encode, read_json
 from contracts.ports import Assistant, Clock, CommandLog, HistoryReader, Principal, TokenIssuer
@@ -39,12 +40,14 @@ class NoArguments(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What the handlers work with, bound by ``runtime``."""
+    """What the handlers work with, bound by ``runtime``; ``feature_hashes`` name the feature code that runs here."""
 
     reader: HistoryReader
     commands: CommandLog
     clock: Clock
     streams: Streams
+    risks: RiskBook
+    feature_hashes: frozenset[str] = frozenset()
     login: TokenIssuer | None = None
     assistant: Assistant | None = None
     ready: Mapping[str, Callable[[], Awaitable[None]]] = field(default_factory=dict)

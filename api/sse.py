@@ -16,7 +16,8 @@ import msgspec
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from api.payloads import AssetSummary, Transition
+from api.alarm_payloads import Transition
+from api.asset_payloads import AssetSummary
 from api.problems import SECURITY_HEADERS, Problem
 from api.wire import encode, row_to
 from contracts.errors import Unavailable

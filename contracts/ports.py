@@ -317,6 +317,9 @@ class HistoryReader(Protocol):
     async def alarm_record(self, who: Principal, asset_id: str, since_ns: int) -> dict[str, Any]:
         """Return how often an asset has alarmed since, and how far the calibration of its alarm limits has come."""
 
+    async def models(self, who: Principal) -> list[dict[str, Any]]:
+        """Return the versions of scoring models that concern the scope, by name and number, with their newest step."""
+
     async def alarms(
         self, who: Principal, *, asset_id: str | None = None, standing: bool | None = None, limit: int = 100
     ) -> list[dict[str, Any]]:

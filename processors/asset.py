@@ -4,7 +4,6 @@ Invariants: nothing changes when a record is refused; everything that outlives a
 """
 
 import dataclasses
-from bisect import bisect_right, insort
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -18,7 +17,7 @@ from contracts.features import CATALOGUE_VERSION
 from contracts.identifiers import stable_id
 from processors import CODE_VERSION
 from processors.conditions import ConditionLogic
-from processors.configured import misfits
+from processors.configured import check_readings, misfits
 from processors.cutting import IN_TIME
 from processors.group import ChannelGroup, GroupState
 from processors.judging import GroupWindow
@@ -31,15 +30,15 @@ from processors.model_roles import (
     still_refused,
     windows_go_on,
 )
+from processors.operation import Operation
 from processors.own_features import FeatureCode
+from processors.regime import RegimeState
 
 #: Kind of a machine event after which the machine isn't what it was: a part replaced, a work order closed.
 MAINTENANCE: Final = "maintenance"
-STATE_VERSION: Final = 3
-#: A speed reading serves windows that end at most this much later (ns).
-_SPEED_AGE_NS: Final = 10_000_000_000
-#: Speed readings that are remembered, for windows which end before the newest.
-_SPEEDS: Final = 128
+STATE_VERSION: Final = 4
+#: A state of this version knows no regimes yet: they are found, and what is normal in them is learnt.
+_BEFORE_REGIMES: Final = 3
 
 
 class _Versioned(msgspec.Struct, array_like=True):
@@ -55,6 +54,7 @@ class _AssetState(msgspec.Struct, array_like=True):
     speeds: list[tuple[int, float]]
     #: Models that failed here, ``name@version`` → what happened.
     refused: dict[str, str] = msgspec.field(default_factory=dict)
+    regimes: RegimeState = msgspec.field(default_factory=RegimeState)
 
 
 class AssetPipeline:
@@ -72,7 +72,7 @@ class AssetPipeline:
         self._version = version
         self._conditions = conditions
         self._groups: dict[tuple[str, ...], ChannelGroup] = {}
-        self._speeds: list[tuple[int, float]] = []
+        self._operation = Operation()
         self._refused: dict[str, str] = {}
         self._models = models
         self._code = code
@@ -89,12 +89,12 @@ class AssetPipeline:
     def resume(cls, state: bytes, models: ports.ModelStore, code: FeatureCode) -> "AssetPipeline":
         """Return the asset as it was when `state` was taken, its windows still to be refilled."""
         version = msgspec.msgpack.decode(state, type=_Versioned).version
-        if version != STATE_VERSION:
+        if version not in (_BEFORE_REGIMES, STATE_VERSION):
             raise BadRecord(Reason.INTERNAL, f"asset state version {version}, {STATE_VERSION} expected")
         saved = msgspec.msgpack.decode(state, type=_AssetState)
         conditions = ConditionLogic.build(saved.config, saved.conditions)
         asset = cls(saved.config, saved.config_version, conditions, models, code)
-        asset._speeds = saved.speeds
+        asset._operation = Operation(saved.speeds, saved.regimes)
         asset._refused = saved.refused
         for group in saved.groups:
             resumed = ChannelGroup.resume(asset._in_force, group, models, code)
@@ -103,6 +103,7 @@ class AssetPipeline:
 
     def snapshot(self) -> bytes:
         """Return the state: no samples, but the offsets they lie at."""
+        speeds, regimes = self._operation.snapshot()
         return msgspec.msgpack.encode(
             _AssetState(
                 STATE_VERSION,
@@ -110,8 +111,9 @@ class AssetPipeline:
                 self._version,
                 self._conditions.snapshot(),
                 [group.snapshot() for group in self._groups.values()],
-                self._speeds,
+                speeds,
                 self._refused,
+                regimes,
             )
         )
 
@@ -136,6 +138,7 @@ class AssetPipeline:
             self._swap_models()
         else:
             self._groups.clear()
+            self._operation.end_rows()
         results.conditions.extend(self._conditions.models(at_ns, self._unfit))
 
     @property
@@ -172,7 +175,7 @@ class AssetPipeline:
         if isinstance(record, r.AcquisitionBlock):
             group = self._group(record, results)
             self._assess(group, group.push(offset, record), results)
-            self._report_gaps(group, results)
+            results.gaps.extend(group.take_gaps(self._config.asset_id))
         elif isinstance(record, r.ReadingBatch):
             self._read(record, results)
         else:
@@ -192,21 +195,12 @@ class AssetPipeline:
         return group
 
     def _read(self, batch: r.ReadingBatch, results: ports.HistoryRows) -> None:
-        known = {channel.channel_id: channel for point in self._config.points for channel in point.channels}
-        for reading in batch.readings:
-            channel = known.get(reading.channel_id)
-            if channel is None:
-                raise BadRecord(Reason.UNKNOWN_CHANNEL, f"{reading.channel_id!r} is no channel of {batch.asset_id!r}")
-            if channel.quantity != reading.quantity:
-                raise BadRecord(
-                    Reason.UNIT_MISMATCH, f"{reading.channel_id!r}: {reading.quantity}, configured {channel.quantity}"
-                )
+        check_readings(self._config, batch)
         for reading in batch.readings:
             results.readings.append(ports.StoredReading(asset_id=batch.asset_id, reading=reading))
             usable = reading.quality is r.Quality.GOOD and reading.quantity == "speed"
             if usable:
-                insort(self._speeds, (reading.at_ns, reading.value))
-        del self._speeds[:-_SPEEDS]
+                self._operation.read(reading.at_ns, reading.value)
 
     def tick(self, at_ns: int, unobserved_ns: int, results: ports.HistoryRows) -> bool:
         """Take the partition's clock; return whether any state changed.
@@ -218,7 +212,7 @@ class AssetPipeline:
         for group in self._groups.values():
             before = group.idle_since_ns
             self._assess(group, group.tick(at_ns, unobserved_ns), results)
-            self._report_gaps(group, results)
+            results.gaps.extend(group.take_gaps(self._config.asset_id))
             changed = changed or group.idle_since_ns != before or group.closed_by_tick
             idle_s = (at_ns - (group.idle_since_ns or at_ns)) / 1e9
             silent_s = idle_s if silent_s is None else min(silent_s, idle_s)
@@ -258,8 +252,8 @@ class AssetPipeline:
 
     def _assessment(self, group: ChannelGroup, window: GroupWindow) -> r.Assessment:
         """Return what the window says, with the scores of all models."""
-        speed_rpm = self._speed_rpm(window)
-        judged = group.judge(window, speed_rpm, self._conditions.suspected)
+        speed_rpm, regime = self._operation.of(window, self._config.drive_train.nominal_speed_rpm, group.name)
+        judged = group.judge(window, speed_rpm, regime, self._conditions.suspected)
         zones = [channel.zone for channel in judged.channels if channel.zone is not None]
         config = self._config
         return r.Assessment(
@@ -274,7 +268,7 @@ class AssetPipeline:
             n_samples=window.samples_g.shape[1],
             partial=window.partial,
             speed_rpm=speed_rpm,
-            regime=judged.regime,
+            regime=regime,
             catalogue_version=CATALOGUE_VERSION,
             code_version=CODE_VERSION,
             configuration_version=self._version,
@@ -285,6 +279,7 @@ class AssetPipeline:
         )
 
     def _correction(self, group: ChannelGroup, window: GroupWindow) -> ports.CorrectedFeatures:
+        operation = self._operation.of(window, self._config.drive_train.nominal_speed_rpm, group.name)
         return ports.CorrectedFeatures(
             asset_id=self._config.asset_id,
             window_start_ns=window.start_ns,
@@ -292,28 +287,8 @@ class AssetPipeline:
             partial=window.partial,
             code_version=CODE_VERSION,
             version=window.version,
-            channels=group.correct(window, self._speed_rpm(window)),
+            channels=group.correct(window, *operation),
         )
-
-    def _speed_rpm(self, window: GroupWindow) -> float | None:
-        """Return the speed measured with the window, or the last reading before its end."""
-        if window.speed_rpm is not None:
-            return window.speed_rpm
-        place = bisect_right(self._speeds, window.end_ns, key=lambda speed: speed[0])
-        at_ns, speed_rpm = self._speeds[place - 1] if place else (0, None)
-        return speed_rpm if window.end_ns - at_ns <= _SPEED_AGE_NS else None
-
-    def _report_gaps(self, group: ChannelGroup, results: ports.HistoryRows) -> None:
-        for hole in group.take_holes():
-            results.gaps.append(
-                ports.Gap(
-                    asset_id=self._config.asset_id,
-                    channel_group=group.name,
-                    from_ns=hole.from_ns,
-                    to_ns=hole.to_ns,
-                    cause=hole.cause,
-                )
-            )
 
     # --- recovery -----------------------------------------------------------------------------------------------------
 

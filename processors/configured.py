@@ -36,6 +36,25 @@ def point_of(config: AssetConfiguration, channel: r.BlockChannel) -> Measurement
     raise BadRecord(Reason.UNKNOWN_CHANNEL, f"{channel.channel_id!r} is no channel of {config.asset_id!r}")
 
 
+def check_readings(config: AssetConfiguration, batch: r.ReadingBatch) -> None:
+    """Refuse readings that aren't of the asset's channels.
+
+    Raises
+    ------
+    BadRecord
+        ``unknown_channel`` or ``unit_mismatch`` where the configuration says otherwise.
+    """
+    known = {channel.channel_id: channel for point in config.points for channel in point.channels}
+    for reading in batch.readings:
+        channel = known.get(reading.channel_id)
+        if channel is None:
+            raise BadRecord(Reason.UNKNOWN_CHANNEL, f"{reading.channel_id!r} is no channel of {batch.asset_id!r}")
+        if channel.quantity != reading.quantity:
+            raise BadRecord(
+                Reason.UNIT_MISMATCH, f"{reading.channel_id!r}: {reading.quantity}, configured {channel.quantity}"
+            )
+
+
 def load_models(config: AssetConfiguration, models: ports.ModelStore) -> dict[str, bytes]:
     """Return the content of the configured models that have one, by ``name@version``."""
     stored = [model for model in config.models if model.name not in BUILT_IN_MODELS]

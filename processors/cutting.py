@@ -4,6 +4,7 @@ Invariants: windows start at the multiples of the hop after their grid's anchor,
 stamp of its own block; so a window's samples depend on the blocks it covers alone, not on what came before them.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -24,7 +25,8 @@ CORRECTED: Final = 2
 class Window:
     """One analysis window; ``samples`` (channels × samples) is valid until the next window is taken.
 
-    ``epoch_ns`` names the stretch of the grid whose windows share a demodulation band.
+    ``epoch_ns`` names the stretch of the grid whose windows share a demodulation band; ``speed_span_rpm`` is by how
+    much the speed of its blocks differs.
     """
 
     start_ns: int
@@ -35,6 +37,7 @@ class Window:
     partial: bool
     epoch_ns: int
     version: int = IN_TIME
+    speed_span_rpm: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +157,7 @@ class Cutter:
         start_ns = blocks[0].part.start_ns + self.duration_ns(head)
         end_ns = start_ns + self.duration_ns(n_samples)
         partial = n_samples < self.n_window
-        return Window(start_ns, end_ns, out, speed.value(), load.value(), partial, epoch_ns, version)
+        return Window(start_ns, end_ns, out, speed.value(), load.value(), partial, epoch_ns, version, speed.span())
 
     def whole(self, part: Part, samples: Samples, *, epoch_ns: int) -> Window:
         """Return a block as a window of its own (a burst)."""
@@ -173,6 +176,8 @@ class _Mean:
     total: float = 0.0
     weight: int = 0
     known: bool = True
+    lowest: float = math.inf
+    highest: float = -math.inf
 
     def add(self, value: float | None, weight: int) -> None:
         if value is None:
@@ -180,6 +185,10 @@ class _Mean:
             return
         self.total += value * weight
         self.weight += weight
+        self.lowest, self.highest = min(self.lowest, value), max(self.highest, value)
 
     def value(self) -> float | None:
         return self.total / self.weight if self.known and self.weight else None
+
+    def span(self) -> float:
+        return max(0.0, self.highest - self.lowest) if self.known else 0.0

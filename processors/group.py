@@ -19,7 +19,7 @@ from processors.configured import point_of
 from processors.cutting import IN_TIME, Window
 from processors.judging import GroupWindow, Judgement, WindowJudge
 from processors.own_features import FeatureCode
-from processors.reorder import Hole, Samples
+from processors.reorder import Samples
 from processors.window import SampleWindows, WindowState
 
 #: One waveform of a channel is kept every so many windows, and whenever a condition is raised.
@@ -146,9 +146,14 @@ class ChannelGroup:
         """End the run; return what is left as a partial window."""
         return self._scaled(self._windows.close())
 
-    def take_holes(self) -> list[Hole]:
-        """Return the holes found since the last call."""
-        return self._windows.take_holes()
+    def take_gaps(self, asset_id: str) -> list[ports.Gap]:
+        """Return the holes found since the last call, as gaps of the asset."""
+        return [
+            ports.Gap(
+                asset_id=asset_id, channel_group=self.name, from_ns=hole.from_ns, to_ns=hole.to_ns, cause=hole.cause
+            )
+            for hole in self._windows.take_holes()
+        ]
 
     def _scaled(self, windows: Iterable[Window]) -> list[GroupWindow]:
         scaled = []
@@ -165,19 +170,22 @@ class ChannelGroup:
                     self._count,
                     window.epoch_ns,
                     window.version,
+                    window.speed_span_rpm,
                 )
             )
         return scaled
 
     # --- judging ------------------------------------------------------------------------------------------------------
 
-    def judge(self, window: GroupWindow, speed_rpm: float | None, suspected: Callable[[str], bool]) -> Judgement:
+    def judge(
+        self, window: GroupWindow, speed_rpm: float | None, regime: str, suspected: Callable[[str], bool]
+    ) -> Judgement:
         """Return features, zones, diagnoses and scores of a window, as ``WindowJudge.judge``."""
-        return self._judge.judge(window, speed_rpm, suspected, self._windows.oldest_epoch_ns)
+        return self._judge.judge(window, speed_rpm, regime, suspected, self._windows.oldest_epoch_ns)
 
-    def correct(self, window: GroupWindow, speed_rpm: float | None) -> tuple[r.ChannelAssessment, ...]:
+    def correct(self, window: GroupWindow, speed_rpm: float | None, regime: str) -> tuple[r.ChannelAssessment, ...]:
         """Return features and zones of a window that late blocks have completed; nothing is learnt from it."""
-        return self._judge.correct(window, speed_rpm)
+        return self._judge.correct(window, speed_rpm, regime)
 
     def learn_anew(self) -> None:
         """Forget what is normal, as ``WindowJudge.learn_anew``."""

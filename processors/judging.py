@@ -24,7 +24,7 @@ from processors.families import LineFamily
 from processors.features import FeatureBlock, FeatureEngine
 from processors.machine_diagnosis import Machine
 from processors.own_features import FeatureCode
-from processors.regime import STOPPED, regime_of
+from processors.regime import is_steady
 from processors.reorder import Samples
 from processors.scoring import AssetScoring
 from processors.zone_tables import grade_asset, velocity_boundaries
@@ -46,13 +46,13 @@ class GroupWindow:
     number: int
     epoch_ns: int = 0
     version: int = IN_TIME
+    speed_span_rpm: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """What a window says: features, zones and scores per channel, and what is probably wrong."""
 
-    regime: str
     channels: tuple[r.ChannelAssessment, ...]
     diagnoses: tuple[r.Diagnosis, ...]
 
@@ -130,6 +130,7 @@ class WindowJudge:
         self,
         window: GroupWindow,
         speed_rpm: float | None,
+        regime: str,
         suspected: Callable[[str], bool],
         oldest_epoch_ns: int | None,
     ) -> Judgement:
@@ -141,15 +142,17 @@ class WindowJudge:
             The window.
         speed_rpm : float or None
             Shaft speed, rpm; without it no fault frequency is looked for.
+        regime : str
+            The operating regime, by ``processors.regime``: windows are compared with their like only.
         suspected : callable
             Tells of a point id whether a fault is suspected there: learning then stands still.
         oldest_epoch_ns : int or None
             The epoch of the oldest window that may still be completed.
         """
-        regime, block = self._features(window, speed_rpm, oldest_epoch_ns)
+        block = self._features(window, speed_rpm, regime, oldest_epoch_ns)
         healthy = self._scoring.healthy(regime)
         verdict = self._machine.judge(window.samples_g, block, speed_rpm, healthy, suspected)
-        steady = not window.partial and regime != STOPPED
+        steady = not window.partial and is_steady(regime)
         learn = np.array(
             [
                 steady and not concerned and not suspected(point.point_id)
@@ -168,20 +171,19 @@ class WindowJudge:
             )
             for row in range(len(self._points))
         )
-        return Judgement(regime, channels, verdict.diagnoses)
+        return Judgement(channels, verdict.diagnoses)
 
-    def correct(self, window: GroupWindow, speed_rpm: float | None) -> tuple[r.ChannelAssessment, ...]:
+    def correct(self, window: GroupWindow, speed_rpm: float | None, regime: str) -> tuple[r.ChannelAssessment, ...]:
         """Return features and zones of a window that late blocks have completed; nothing is learnt from it."""
-        _, block = self._features(window, speed_rpm, None)
+        block = self._features(window, speed_rpm, regime, None)
         return tuple(
             self._assessed(row, block.values[row], block.families[row], (), (), self._own(row, window, speed_rpm))
             for row in range(len(self._points))
         )
 
     def _features(
-        self, window: GroupWindow, speed_rpm: float | None, oldest_epoch_ns: int | None
-    ) -> tuple[str, FeatureBlock]:
-        regime = regime_of(speed_rpm, window.load_ratio, self._config.drive_train.nominal_speed_rpm)
+        self, window: GroupWindow, speed_rpm: float | None, regime: str, oldest_epoch_ns: int | None
+    ) -> FeatureBlock:
         wanted = Choice(window.start_ns, window.epoch_ns, regime, window.partial, [])
         choose = functools.partial(self._chosen.choose_bands, window.samples_g, self._rate_hz)
         if window.version == IN_TIME:
@@ -189,7 +191,7 @@ class WindowJudge:
         else:
             bands_hz = self._bands.late(wanted, choose)
         block = self._engine(window.samples_g.shape[1]).compute(window.samples_g, speed_rpm, bands_hz)
-        return regime, self._chosen.applied(block)
+        return self._chosen.applied(block)
 
     def _assessed(
         self,

@@ -1,14 +1,19 @@
 """How long a machine will last: a trend from the first warning on, carried on to the limit, with what it can't know.
 
 A line through ln(x - x0), or through x, is refitted to many resamples of what was measured; where each reaches the
-limit gives the spread. No answer is better than a wrong one: there is none while the trend doesn't rise, or while the
-spread is so wide that nothing could be planned by it.
+limit gives the spread. What was measured in a row isn't independent, so stretches are drawn that are as long as what is
+left beside the line hangs together (Künsch's block bootstrap). Then the trend must account for itself: the answers that
+it would have given earlier are compared with the present one, and the spread is widened by how far they were off.
+
+No answer is better than a wrong one: there is none while the trend doesn't rise, for a longer time than it has been
+seen, or while the spread is so wide that nothing could be planned by it.
 
 Invariant: the answer is a function of its arguments; resamples are drawn from a generator with the given seed.
 """
 
 import enum
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -24,6 +29,10 @@ FEWEST: Final = 8
 RESAMPLES: Final = 400
 #: The 90 % quantile may be so many times the 10 % one.
 WIDEST: Final = 5.0
+#: At least so many stretches are drawn, however long the values hang together.
+FEWEST_STRETCHES: Final = 4
+#: Earlier answers that are compared with the present one, from the second half of the values; half of them are needed.
+ORIGINS: Final = 8
 
 
 class Trend(enum.Enum):
@@ -65,8 +74,8 @@ def remaining_life(
     Returns
     -------
     outlook : Outlook or None
-        Nothing for fewer than eight values above x0, a slope b ≤ 0, and p90 > 5 · p10. Zeros once the trend has
-        reached the limit.
+        Nothing for fewer than eight values above x0, a slope b ≤ 0, a p50 that is longer than the values are, too few
+        earlier answers, and p90 > 5 · p10. Zeros once the trend has reached the limit.
 
     Raises
     ------
@@ -93,7 +102,11 @@ def remaining_life(
         times, heights, goal = times_s, values, limit
     if times.size < FEWEST:
         return None
-    return _outlook(times - times_s[-1], heights, goal, seed)
+    times = times - times_s[-1]
+    now = _outlook(times, heights, goal, seed)
+    if now is None or now.p50_s == 0.0:
+        return now
+    return _accounted(now, times, heights, goal, seed) if now.p50_s <= -times[0] else None
 
 
 def health_index(value: float, healthy: float, limit: float) -> float:
@@ -143,14 +156,51 @@ def _outlook(times: F64, heights: F64, goal: float, seed: int) -> Outlook | None
         return None
     if level[0] >= goal:
         return Outlook(0.0, 0.0, 0.0)
-    picks = np.random.default_rng(seed).integers(0, times.size, size=(RESAMPLES, times.size))
+    stretch = min(_stretch(heights - level[0] - slope[0] * times), times.size // FEWEST_STRETCHES)
+    count = -(-times.size // stretch)
+    starts = np.random.default_rng(seed).integers(0, times.size - stretch + 1, size=(RESAMPLES, count, 1))
+    picks = (starts + np.arange(stretch)).reshape(RESAMPLES, -1)[:, : times.size]
     slopes, levels = _line(times[picks], heights[picks])
     rising = slopes > 0.0
     left = np.full(RESAMPLES, np.inf)
     left[rising] = np.maximum(0.0, (goal - levels[rising]) / slopes[rising])
     # order statistics: a quantile between two values would mix a life with none at all
     p10, p50, p90 = (float(np.sort(left)[math.ceil(share * RESAMPLES) - 1]) for share in (0.1, 0.5, 0.9))
-    return Outlook(p10, p50, p90) if p90 <= WIDEST * p10 and math.isfinite(p90) else None
+    return _planned(Outlook(p10, p50, p90))
+
+
+def _accounted(now: Outlook, times: F64, heights: F64, goal: float, seed: int) -> Outlook | None:
+    """Return the outlook, widened by how far earlier ones were off if the present one is right."""
+    ratios = list(_ratios(now, times, heights, goal, seed))
+    if len(ratios) < ORIGINS // 2:
+        return None
+    return _planned(Outlook(now.p10_s * min(1.0, *ratios), now.p50_s, now.p90_s * max(1.0, *ratios)))
+
+
+def _ratios(now: Outlook, times: F64, heights: F64, goal: float, seed: int) -> Iterator[float]:
+    """Yield the time that was left at earlier values, by the present outlook, over what would have been told then."""
+    for count in np.unique(np.linspace(times.size // 2, times.size - 1, ORIGINS + 1).astype(int))[:-1].tolist():
+        if count < FEWEST:
+            continue
+        then = _outlook(times[:count] - times[count - 1], heights[:count], goal, seed)
+        if then is not None and then.p50_s > 0.0:
+            yield (now.p50_s - float(times[count - 1])) / then.p50_s
+
+
+def _planned(outlook: Outlook) -> Outlook | None:
+    """Return an outlook by which something could be planned."""
+    return outlook if outlook.p90_s <= WIDEST * outlook.p10_s and math.isfinite(outlook.p90_s) else None
+
+
+def _stretch(left: F64) -> int:
+    """Return how many values in a row hang together: (1 + ρ) / (1 - ρ) of what is left beside a line.
+
+    ρ is the correlation of neighbours, mended for its bias in short rows (M. G. Kendall, Biometrika 41, 1954).
+    """
+    squares = float(np.square(left).sum())
+    rho = float((left[1:] * left[:-1]).sum()) / squares if squares > 0.0 else 0.0
+    rho = min(max(rho + (1.0 + 3.0 * rho) / left.size, 0.0), 0.99)
+    return math.ceil((1.0 + rho) / (1.0 - rho))
 
 
 def _line(times: F64, heights: F64) -> tuple[F64, F64]:

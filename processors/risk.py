@@ -24,6 +24,8 @@ WORST_LINE_DB: Final = 40.0
 #: What a channel measures now is the median of its last values; when it was well, a low quantile of all.
 _NOW: Final = 3
 _WELL: Final = 0.1
+#: A trend has at most so many points.
+TREND_POINTS: Final = 60
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,13 +37,23 @@ class ChannelCourse:
     velocity_mm_s: F64
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class LineCourse:
+    """How high a fault's line stood over its floor, oldest first, shape (n,) each; ``feature`` is the line's level."""
+
+    channel_id: str
+    feature: str
+    times_s: F64
+    level_db: F64
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Facts:
     """What is known of an asset.
 
     ``limit_mm_s`` is its boundary C/D, null where it isn't graded; ``warned_at_s`` when its first standing alarm began,
-    and ``alarm`` what the most urgent one says; ``fault`` is diagnosed now, its line ``line_db`` over the floor where
-    the bound of a fault is ``line_bound_db``.
+    and ``alarm`` what the most urgent one says; ``fault`` is diagnosed now, by its ``line`` where the bound of a fault
+    is ``line_bound_db``.
     """
 
     asset_id: str
@@ -50,16 +62,29 @@ class Facts:
     warned_at_s: float | None = None
     alarm: str | None = None
     fault: str | None = None
-    line_db: float | None = None
+    line: LineCourse | None = None
     line_bound_db: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """What an index comes from: a channel's feature, its value now, when it was well, and at an index of 0."""
+
+    channel_id: str
+    feature: str
+    unit: str
+    value: float
+    well: float
+    limit: float
 
 
 @dataclass(frozen=True, slots=True)
 class Risk:
     """An asset's place in the list.
 
-    ``health_index`` is 1 for a machine that is well and 0 for one at its limit, null where nothing is known;
-    ``life`` is null where none is justified, and ``no_life_because`` says why.
+    ``health_index`` is 1 for a machine that is well and 0 for one at its limit, null where nothing is known; ``worst``
+    is what it comes from, and ``trend`` (time in s since 1970, index) how that has come, oldest first. ``life`` is null
+    where none is justified, and ``no_life_because`` says why.
     """
 
     asset_id: str
@@ -67,6 +92,16 @@ class Risk:
     life: Outlook | None
     no_life_because: str | None
     reason: str
+    worst: Worst | None = None
+    trend: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Judged:
+    index: float
+    text: str
+    worst: Worst
+    trend: tuple[tuple[float, float], ...]
 
 
 def risk_of(facts: Facts) -> Risk:
@@ -80,24 +115,20 @@ def risk_of(facts: Facts) -> Risk:
     >>> round(found.health_index, 2), found.life is not None, found.reason
     (0.4, True, 'rising; velocity 2.6 mm/s, zone D above 4.5')
     """
-    indices = [(1.0, "nothing unusual")]
-    worst: tuple[float, ChannelCourse] | None = None
     known = [course for course in facts.courses if course.velocity_mm_s.size]
-    for course in known if facts.limit_mm_s is not None else ():
-        now, well = _now(course), _well(course, facts.limit_mm_s or math.inf)
-        index = health_index(now, well, facts.limit_mm_s or math.inf)
-        indices.append((index, f"velocity {now:.1f} mm/s, zone D above {facts.limit_mm_s:g}"))
-        worst = min(worst or (index, course), (index, course), key=lambda one: one[0])
-    if facts.fault is not None and facts.line_db is not None:
-        share = (facts.line_db - facts.line_bound_db) / (WORST_LINE_DB - facts.line_bound_db)
-        name = facts.fault.replace("_", " ")
-        indices.append((min(1.0, max(0.0, 1.0 - share)), f"{name} line {facts.line_db:.0f} dB over the floor"))
-    if len(indices) == 1:
+    limit_mm_s = facts.limit_mm_s
+    judged = [] if limit_mm_s is None else [_by_velocity(course, limit_mm_s) for course in known]
+    life, no_life_because = _life(facts, _worst_course(known, judged))
+    if facts.fault is not None and facts.line is not None and facts.line.level_db.size:
+        judged.append(_by_line(facts.fault, facts.line, facts.line_bound_db))
+    if not judged:
         why = "nothing measured" if not known else "not graded: machine group and support are unknown"
-        return Risk(facts.asset_id, None, None, why, "; ".join(text for text in (facts.alarm, why) if text))
-    index, why = min(indices, key=lambda one: one[0])
-    life, because = _life(facts, worst[1] if worst is not None else None)
-    return Risk(facts.asset_id, index, life, because, "; ".join(text for text in (facts.alarm, why) if text))
+        return Risk(facts.asset_id, None, None, why, _sentence(facts.alarm, why))
+    worst = min(judged, key=lambda one: one.index)
+    text = worst.text if worst.index < 1.0 else "nothing unusual"
+    return Risk(
+        facts.asset_id, worst.index, life, no_life_because, _sentence(facts.alarm, text), worst.worst, worst.trend
+    )
 
 
 def ranked(risks: Iterable[Risk]) -> list[Risk]:
@@ -110,6 +141,44 @@ def ranked(risks: Iterable[Risk]) -> list[Risk]:
     return sorted(risks, key=urgency)
 
 
+def _by_velocity(course: ChannelCourse, limit_mm_s: float) -> _Judged:
+    now, well = _now(course), _well(course, limit_mm_s)
+    values = np.maximum(course.velocity_mm_s, well)
+    indices = np.maximum(0.0, 1.0 - np.log(values / well) / math.log(limit_mm_s / well))
+    return _Judged(
+        health_index(now, well, limit_mm_s),
+        f"velocity {now:.1f} mm/s, zone D above {limit_mm_s:g}",
+        Worst(course.channel_id, "velocity_rms_mm_s", "mm/s", now, well, limit_mm_s),
+        _trend(course.times_s, indices),
+    )
+
+
+def _by_line(fault: str, line: LineCourse, bound_db: float) -> _Judged:
+    now_db = float(line.level_db[-1])
+    indices = np.clip(1.0 - (line.level_db - bound_db) / (WORST_LINE_DB - bound_db), 0.0, 1.0)
+    return _Judged(
+        float(indices[-1]),
+        f"{fault.replace('_', ' ')} line {now_db:.0f} dB over the floor",
+        Worst(line.channel_id, line.feature, "dB", now_db, bound_db, WORST_LINE_DB),
+        _trend(line.times_s, indices),
+    )
+
+
+def _trend(times_s: F64, indices: F64) -> tuple[tuple[float, float], ...]:
+    """Return the median index of equal parts of the course, each at its last time."""
+    parts = np.array_split(np.arange(times_s.size), min(TREND_POINTS, times_s.size))
+    return tuple((float(times_s[part[-1]]), float(np.median(indices[part]))) for part in parts)
+
+
+def _worst_course(courses: Sequence[ChannelCourse], judged: Sequence[_Judged]) -> ChannelCourse | None:
+    pairs = zip(courses, judged, strict=False)
+    return min(pairs, key=lambda one: one[1].index)[0] if judged else None
+
+
+def _sentence(alarm: str | None, text: str) -> str:
+    return "; ".join(part for part in (alarm, text) if part)
+
+
 def _life(facts: Facts, course: ChannelCourse | None) -> tuple[Outlook | None, str | None]:
     if facts.warned_at_s is None:
         return None, "no alarm stands"
@@ -120,7 +189,7 @@ def _life(facts: Facts, course: ChannelCourse | None) -> tuple[Outlook | None, s
     if times_s.size < FEWEST:
         return None, f"{times_s.size} values since the alarm, {FEWEST} needed"
     life = remaining_life(times_s, values, facts.limit_mm_s, _well(course, facts.limit_mm_s))
-    return life, None if life is not None else "velocity doesn't rise, or its trend could end at any time"
+    return life, None if life is not None else "velocity doesn't rise, or its trend doesn't bear an answer yet"
 
 
 def _now(course: ChannelCourse) -> float:

@@ -28,6 +28,7 @@ from runtime.command_line import current_user
 from runtime.connect import connected
 from runtime.feature_code import load_feature_code
 from runtime.model_gate import examine, is_current
+from runtime.model_stages import tell_mlflow
 from runtime.registry import codec_for
 from runtime.services.local import Urls
 from runtime.settings import Settings, load_settings
@@ -94,7 +95,8 @@ class ModelDesk:
         proposed = ModelVersion(name=name, version=version, sha256=digest, feature_hash=trained_for, slot=slot)
         card = _card(place / f"{name}.v{version}.md")
         is_new = await self.registry.propose(proposed, content, card, current_user(), _reason(why))
-        return {"action": "propose", "changed": [f"{proposed.key} proposed"] if is_new else [], "sha256": digest}
+        changed = [f"{proposed.key} proposed"] if is_new else []
+        return {"action": "propose", "changed": changed, "sha256": digest, "mlflow": await self._tell_mlflow()}
 
     async def take(self, action: str, one: ModelVersion, step: Step, why: str) -> dict[str, Any]:
         """Take a step of one version, put what follows from it into force, and return what has changed."""
@@ -120,7 +122,11 @@ class ModelDesk:
             "changed": [f"{one.key} {one.stage}" for one in done.versions],
             "assets": [asset.asset_id for asset in done.assets],
             "activated": await self._put_into_force(),
+            "mlflow": await self._tell_mlflow(),
         }
+
+    async def _tell_mlflow(self) -> str:
+        return await asyncio.to_thread(tell_mlflow, self.settings, await self.registry.versions())
 
     async def _put_into_force(self) -> list[str]:
         await asyncio.to_thread(ensure_topics, self.urls.kafka, self.settings.partitions)

@@ -120,6 +120,7 @@ def restrain_mlflow() -> None:
     """Set what MLflow reads at its import, where the environment doesn't: no telemetry, no retries for minutes."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
 
 
 def child_environment(additions: Mapping[str, str], settings: Settings) -> dict[str, str]:

@@ -22,6 +22,7 @@ from pipelines.training.table import FeatureTable
 from pipelines.training.table_files import read_table, with_faults
 from processors.own_features import FeatureCode
 from runtime.connect import running_urls
+from runtime.model_stages import tracking_uri
 from runtime.settings import Settings, restrain_mlflow
 
 #: Windows from which each series' normal is learnt: an asset's default, and what the public series' protocols grant.
@@ -136,11 +137,11 @@ def train_and_record(
 def training_runs(settings: Settings) -> TrainingRuns:
     """Return where trainings are recorded: the server of the environment, or a file below the data folder."""
     restrain_mlflow()
-    uri, folder = settings.mlflow_tracking_uri, settings.data_dir.absolute() / "mlflow"
-    if uri is not None and not uri.startswith("sqlite:"):
+    uri, folder = tracking_uri(settings), settings.data_dir.absolute() / "mlflow"
+    if not uri.startswith("sqlite:"):
         return TrainingRuns(uri)
     folder.mkdir(parents=True, exist_ok=True)  # a local file has no place for files of its own
-    return TrainingRuns(uri or f"sqlite:///{folder / 'mlflow.db'}", folder / "artifacts")
+    return TrainingRuns(uri, folder / "artifacts")
 
 
 def kind_of(name: str, factory: str | None, window_count: int) -> Kind:

@@ -25,6 +25,7 @@ from tests.api_samples import (
     assessment_row,
     condition,
     configuration,
+    model_row,
     transition,
     waveform,
 )
@@ -213,6 +214,10 @@ class Reader:
             ],
         }
 
+    async def models(self, who: Principal) -> list[dict[str, Any]]:
+        self._check("models")
+        return [model_row([asset_id for asset_id in self.assets_by_id if self._sees(who, asset_id)])]
+
     async def alarm(self, who: Principal, alarm_id: str) -> dict[str, Any]:
         self._check("alarm", alarm_id)
         for step in self.history:
@@ -288,6 +293,7 @@ def bench(
         login=login,
         streams=streams,
         assistant=assistant or Parrot(),
+        feature_hashes=frozenset({"0f1e2d3c4b5a"}),
     )
     return Bench(app, reader, commands, clock)
 

@@ -142,3 +142,23 @@ def assessment_row(asset_id: str, site_id: str) -> dict[str, Any]:
         ],
         "code_hash": "0f1e2d3c4b5a",
     }
+
+
+def model_row(scores_for: list[str]) -> dict[str, Any]:
+    return {
+        "name": "plant-autoencoder",
+        "version": "2",
+        "sha256": "ab" * 32,
+        "feature_hash": "0f1e2d3c4b5a",
+        "slot": "reference-autoencoder",
+        "stage": "production",
+        "share": 0.0,
+        "former": "reference-autoencoder@1",
+        "action": "promote",
+        "actor": "ada",
+        "reason": "two alarms earlier",
+        "at_ns": NOW_NS,
+        "scores_for": scores_for,
+        "in_shadow_for": [],
+        "internal": "not for callers",
+    }

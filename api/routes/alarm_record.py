@@ -5,8 +5,9 @@ from typing import Annotated, Final
 import msgspec
 from msgspec import Meta, Struct
 
+from api.alarm_payloads import AlarmRecord, LimitState, RuleRecord
 from api.operations import Call, Operation
-from api.payloads import AlarmRecord, Identifier, LimitState, RuleRecord
+from api.payloads import Identifier
 from api.times import Instant
 from api.wire import rows_to
 from contracts.assets import AssetConfiguration

@@ -9,8 +9,9 @@ from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct, field
 
+from api.alarm_payloads import Accepted, Alarm, AlarmList, Note, Transition, TransitionList
 from api.operations import Call, Operation, Role
-from api.payloads import Accepted, Alarm, AlarmList, Identifier, Note, Transition, TransitionList
+from api.payloads import Identifier
 from api.problems import Problem
 from api.times import Instant
 from api.wire import row_to, rows_to

@@ -1,22 +1,32 @@
 """Assets, their newest condition and their condition changes."""
 
-from typing import Annotated, Final
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
 from msgspec import Meta, Struct
 
+from api.asset_payloads import (
+    AssetDetail,
+    AssetHealth,
+    AssetList,
+    HealthOrigin,
+    HealthPoint,
+    ListedAsset,
+    RemainingLife,
+)
 from api.operations import Call, Operation
 from api.payloads import (
     AssessmentDetail,
-    AssetDetail,
-    AssetList,
-    AssetSummary,
     ConditionChange,
     ConditionList,
     Identifier,
 )
+from api.times import Instant
 from api.wire import row_to, rows_to
 from contracts.assets import AssetConfiguration
+from processors.risk import Risk
 from processors.zone_tables import velocity_boundaries
 
 
@@ -34,14 +44,22 @@ class SomeConditions(OneAsset, frozen=True, kw_only=True, forbid_unknown_fields=
 
 async def list_assets(call: Call, _arguments: Struct) -> AssetList:
     """Answer the assets in scope."""
-    return AssetList(assets=rows_to(AssetSummary, await call.services.reader.assets(call.who)))
+    rows = await call.services.reader.assets(call.who)
+    risks = await call.services.risks.risks(call.who, [row["asset_id"] for row in rows])
+    return AssetList(assets=[_listed(row, risks.get(row["asset_id"])) for row in rows])
 
 
 async def get_asset(call: Call, arguments: OneAsset) -> AssetDetail:
     """Answer one asset."""
     row = await call.services.reader.asset(call.who, arguments.asset_id)
     configuration = msgspec.convert(row["configuration"], AssetConfiguration)
-    return row_to(AssetDetail, row, configuration=configuration, velocity_zones_mm_s=_velocity_zones(configuration))
+    return row_to(
+        AssetDetail,
+        row,
+        configuration=configuration,
+        velocity_zones_mm_s=_velocity_zones(configuration),
+        health=_health(await call.services.risks.risk(call.who, arguments.asset_id)),
+    )
 
 
 async def get_assessment(call: Call, arguments: OneAsset) -> AssessmentDetail:
@@ -56,6 +74,23 @@ async def list_conditions(call: Call, arguments: SomeConditions) -> ConditionLis
     return ConditionList(conditions=rows_to(ConditionChange, rows))
 
 
+def _listed(row: Mapping[str, Any], risk: Risk | None) -> ListedAsset:
+    if risk is None:
+        return row_to(ListedAsset, row)
+    return row_to(ListedAsset, row, health_index=risk.health_index, health_reason=risk.reason)
+
+
+def _health(risk: Risk) -> AssetHealth:
+    return AssetHealth(
+        index=risk.health_index,
+        reason=risk.reason,
+        worst=None if risk.worst is None else HealthOrigin(**dataclasses.asdict(risk.worst)),
+        trend=[HealthPoint(at=Instant(round(time_s * 1e9)), index=index) for time_s, index in risk.trend],
+        remaining_life=None if risk.life is None else RemainingLife(**dataclasses.asdict(risk.life)),
+        no_life_because=risk.no_life_because,
+    )
+
+
 def _velocity_zones(configuration: AssetConfiguration) -> tuple[float, float, float] | None:
     bounds = velocity_boundaries(configuration)
     return None if bounds is None else (bounds.a_b, bounds.b_c, bounds.c_d)
@@ -68,7 +103,7 @@ OPERATIONS: Final = (
         method="GET",
         path="/v1/assets",
         name="list_assets",
-        summary="The assets in scope, with newest zone, fault, speed and standing alarms",
+        summary="The assets in scope, with newest zone, fault, speed, standing alarms and health index",
         run=list_assets,
         answer=AssetList,
     ),
@@ -76,7 +111,7 @@ OPERATIONS: Final = (
         method="GET",
         path="/v1/assets/{asset_id}",
         name="get_asset",
-        summary="One asset with its configuration",
+        summary="One asset with its configuration, its health and the life that is left",
         run=get_asset,
         arguments=OneAsset,
         answer=AssetDetail,

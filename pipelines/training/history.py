@@ -1,8 +1,8 @@
 """A table to train on from a database's history.
 
-What isn't learnt from: partial windows, machines that stand still, windows with a diagnosis, and all windows of a point
-from the beginning of a condition's episode until it cleared. What the stream's own scorers learn from is a little more,
-since one channel's diagnosis stops the asset's other channels here too.
+What isn't learnt from: partial windows, machines that stand still, run up or coast down, windows with a diagnosis, and
+all windows of a point from the beginning of a condition's episode until it cleared. What the stream's own scorers learn
+from is a little more, since one channel's diagnosis stops the asset's other channels here too.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,6 +16,7 @@ from contracts.errors import ConfigurationError, NotFound
 from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
 from pipelines.training.table import (
     HEALTHY,
+    IN_TRANSITION,
     LEARNABLE,
     PARTIAL,
     STANDING_STILL,
@@ -24,7 +25,7 @@ from pipelines.training.table import (
     FeatureTable,
     table_of,
 )
-from processors.regime import STOPPED
+from processors.regime import STOPPED, is_steady
 
 _ENDLESS: Final = 2**63 - 1
 
@@ -93,7 +94,7 @@ def _reasons(rows: Iterable[Mapping[str, Any]], spans: Iterable[Suspicion]) -> l
 def _reason(row: Mapping[str, Any], spans: list[tuple[int, int]]) -> str:
     if row["partial"]:
         return PARTIAL
-    if row["regime"] == STOPPED:
-        return STANDING_STILL
+    if not is_steady(row["regime"]):
+        return STANDING_STILL if row["regime"] == STOPPED else IN_TRANSITION
     stood = any(row["window_end_ns"] >= from_ns and row["window_start_ns"] < to_ns for from_ns, to_ns in spans)
     return SUSPECTED if row["diagnoses"] or stood else LEARNABLE

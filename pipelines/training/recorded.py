@@ -33,6 +33,7 @@ from pipelines.training.table import (
     table_of,
 )
 from processors.judging import GroupWindow, WindowJudge
+from processors.operation import Operation
 from processors.own_features import FeatureCode
 
 Format = Literal["femto", "skab", "tep", "nab"]
@@ -110,6 +111,7 @@ def run_to_failure(
     factors = np.array([[factor_to_canonical(c.quantity, c.unit)] for c in recording.channels], dtype=np.float32)
     length_ns = round(signal.burst_samples / signal.sampling_rate_hz * 1e9)
     starts_ns = np.round(signal.burst_starts_s * 1e9).astype(np.int64)
+    operation = Operation()
     values, regimes, suspected = [], [], []
     for number, start_ns in enumerate(starts_ns.tolist()):
         samples = signal.samples[:, number * signal.burst_samples : (number + 1) * signal.burst_samples]
@@ -123,9 +125,10 @@ def run_to_failure(
             number=number + 1,
             epoch_ns=int(starts_ns[number // _BAND_BURSTS * _BAND_BURSTS]),
         )
-        judged = judge.judge(window, recording.speed_rpm, lambda _point: False, None)
+        speed_rpm, regime = operation.of(window, recording.speed_rpm)
+        judged = judge.judge(window, speed_rpm, regime, lambda _point: False, None)
         values.append([[np.nan if v is None else v for v in one.features] for one in judged.channels])
-        regimes.append(judged.regime)
+        regimes.append(regime)
         suspected.append(bool(judged.diagnoses))
         if number % 50 == 0:
             progress(recording.name, number / len(starts_ns))

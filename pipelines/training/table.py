@@ -28,6 +28,7 @@ UNKNOWN: Final = -1
 LEARNABLE: Final = ""
 PARTIAL: Final = "partial"
 STANDING_STILL: Final = "standing still"
+IN_TRANSITION: Final = "in transition"
 BAD_QUALITY: Final = "bad or uncertain quality"
 SUSPECTED: Final = "fault suspected"
 KNOWN_FAULT: Final = "known fault"

@@ -24,7 +24,7 @@ from contracts.records import Assessment, Condition, ConditionState, Evidence, P
 from processors.conditions.alarm_limits import AlarmLimits, LimitsState, Sustained
 from processors.conditions.findings import RULES, PointView, label, views
 from processors.conditions.gate import Change, Finding, Gate, Verdict
-from processors.regime import STOPPED
+from processors.regime import is_steady
 
 #: Silence of an asset, in seconds of the log's time, after which its data count as missing.
 SILENCE_LIMIT_S: Final = 30.0
@@ -133,7 +133,7 @@ class ConditionLogic:
     ) -> list[Condition]:
         at_ns, rules, point_id = assessment.window_end_ns, self._config.rules, view.point_id
         gate = self._gates.setdefault((point_id, _ANOMALY), Gate())
-        normal = assessment.regime != STOPPED and not gate.raised and not self._diagnosed(point_id)
+        normal = is_steady(assessment.regime) and not gate.raised and not self._diagnosed(point_id)
         over = self.limits.judge(point_id, assessment.regime, view.channels, at_ns, normal=normal)
         if finding is None:
             return []

@@ -21,6 +21,7 @@ from contracts.errors import ConfigurationError
 from contracts.ports import Assistant
 from runtime.assistant import open_assistant
 from runtime.clock import SystemClock
+from runtime.feature_code import code_hash, load_feature_code
 from runtime.registry import codec_for
 from runtime.settings import PROJECT, Settings, load_settings
 
@@ -89,6 +90,7 @@ def application(
         hosts=LOOPBACK_HOSTS if local else None,
         pages=PROJECT / "web",
         assistant=assistant,
+        feature_hashes=frozenset({load_feature_code(settings).code_hash, code_hash()}),
     )
 
 

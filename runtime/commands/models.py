@@ -294,3 +294,4 @@ def _say(result: dict[str, Any], *, as_json: bool) -> None:
     print(f"{result['action']}: {', '.join(result['changed']) or 'nothing to do'}")
     if result.get("activated"):
         print(f"now in force: {', '.join(result['activated'])}")
+    print(f"MLflow: {result['mlflow']}")

@@ -11,11 +11,11 @@ from rich.console import Console
 from rich.table import Table
 
 from adapters.timescale import Database, HistoryReader
+from api.risks import risk_list
 from contracts.ports import Principal
 from processors.risk import Risk
 from runtime.clock import SystemClock
 from runtime.connect import connected
-from runtime.risk_list import risk_list
 from runtime.settings import load_settings
 
 _EVERYBODY: Final = Principal("risk", frozenset())

@@ -9,10 +9,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapters.timescale import AssetRegistry, Database, ModelRegistry, StoredModels
+from adapters.timescale import AssetRegistry, Database, HistoryReader, ModelRegistry, StoredModels
 from contracts.assets import AssetConfiguration, ModelReference, Site
 from contracts.errors import ConfigurationError
 from contracts.models import ModelTransition, ModelVersion, Stage
+from contracts.ports import Principal
 from processors import promotion
 
 SITE = Site(site_id="s", name="Plant")
@@ -140,3 +141,28 @@ def test_models_are_loaded_from_the_database_where_no_file_is(migrated_url: str)
     assert StoredModels(migrated_url, NoFiles()).load("renamed", "9", VERSION.sha256) == CONTENT
     with pytest.raises(ConfigurationError, match="no file of ae"):
         store.load("ae", "3")
+
+
+def test_the_api_reads_stages_and_newest_steps_within_the_scope(migrated_url: str) -> None:
+    async def work(database: Database, registry: ModelRegistry) -> None:
+        await into_production(registry)
+        await registry.propose(dataclasses.replace(VERSION, version="10"), CONTENT, "", "ann", "trained on June")
+        reader = HistoryReader(database)
+        promoted, proposed = await reader.models(Principal("root", frozenset()))
+        assert (promoted["name"], promoted["version"], proposed["version"]) == ("ae", "2", "10")
+        assert (promoted["stage"], promoted["action"], promoted["actor"]) == ("production", "promote", "bob")
+        assert promoted["reason"] == "promote, since it's due"
+        steps = await registry.history("ae", "2")
+        assert steps[-1].at is not None
+        assert promoted["at_ns"] // 1000 == round(steps[-1].at.timestamp() * 1e6)
+        assert (promoted["scores_for"], promoted["in_shadow_for"]) == (["P"], [])
+        assert (proposed["stage"], proposed["reason"], proposed["scores_for"]) == ("proposed", "trained on June", [])
+        here = Principal("ada", frozenset(), sites=frozenset({"s"}))
+        assert [(row["version"], row["scores_for"]) for row in await reader.models(here)] == [("2", ["P"])]
+        for elsewhere in (
+            Principal("eve", frozenset(), sites=frozenset({"t"})),
+            Principal("eve", frozenset(), assets=frozenset()),
+        ):
+            assert await reader.models(elsewhere) == []
+
+    with_registry(migrated_url, work)

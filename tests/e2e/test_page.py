@@ -50,6 +50,8 @@ def test_a_technician_visits_the_page(folder: Path) -> None:
         check_reconnection(page, product)
         check_spectrum(page)
         check_chat(page)
+        check_health(page)
+        check_models(page)
         check_screenshot(page)
         check_budget(page)
         check_acknowledge(page, product)
@@ -161,6 +163,32 @@ def picture(page: Browser, name: str) -> None:
     page.ask("scrollTo(0, 0)")
     page.picture(PICTURES / name)
     assert (PICTURES / name).stat().st_size <= MOST_BYTES
+
+
+def check_health(page: Browser) -> None:
+    """The index falls with the fault, and says by which feature of which channel, and why no life is told."""
+
+    def about(name: str) -> str:
+        return dict(zip(page.texts("#health dt"), page.texts("#health dd"), strict=True)).get(name, "")
+
+    wait_for("the fault's line", lambda: about("Worst").startswith("BPFO line over the floor at "))
+    assert about("Measured").endswith("; index 1 up to 10, 0 at 40")
+    assert about("Life left").startswith(("not told: ", "between "))
+    (value,) = page.texts("#health .health-value")
+    assert 0.0 <= float(value) < 1.0
+    assert page.count("#health .plot-line") == 1
+    wait_for("the list's index", lambda: page.texts("[data-asset='P-101'] .asset-health")[0] != "Health 1.00")
+    (other,) = wait_for("the other's", lambda: page.texts("[data-asset='P-102'] .asset-health"))
+    assert float(other.removeprefix("Health ")) > 0.9
+
+
+def check_models(page: Browser) -> None:
+    """What scores here is listed with its stage."""
+    names = wait_for("the models", lambda: page.texts("#models .model-name"))
+    assert names[0] == "baseline 1"
+    assert "half-space-trees 1" in names
+    assert set(page.texts("#models .state")) == {"As delivered"}
+    assert set(page.texts("#models .model-about")) == {"scores here"}
 
 
 def check_budget(page: Browser) -> None:

@@ -12,7 +12,7 @@ from api.times import Instant
 from contracts.assets import OwnBearing, Shaft
 from contracts.errors import Unavailable
 from contracts.features import FEATURE_NAMES
-from contracts.ports import WaveformSnapshot
+from contracts.ports import Principal, WaveformSnapshot
 from tests.api_doubles import FixedIdentity, bench, problem
 from tests.api_samples import NOW_NS, WINDOW_NS, waveform
 
@@ -249,3 +249,48 @@ def test_api_health_needs_nobody_and_readiness_names_the_red_part() -> None:
     assert body["parts"] == {"database": "unavailable"}
     assert b.ask("GET", "/healthz").status_code == 200
     problem(b.ask("GET", "/v1/assets"), 401)
+
+
+def test_api_asset_says_how_well_it_is_by_which_channel_and_why_no_life_is_told() -> None:
+    b = bench()
+    config = b.reader.assets_by_id["P-101"]
+    b.reader.assets_by_id["P-101"] = dataclasses.replace(config, machine_group="2", support="rigid")
+    detail = b.ask("GET", "/v1/assets/P-101").json()
+    health = detail["health"]
+    assert health["index"] == 0.0  # 4000 mm/s
+    assert health["worst"] == {
+        "channel_id": "P-101-DE-H.acc",
+        "feature": "velocity_rms_mm_s",
+        "unit": "mm/s",
+        "value": 4000.0,
+        "well": pytest.approx(0.99 * detail["velocity_zones_mm_s"][2]),
+        "limit": detail["velocity_zones_mm_s"][2],
+    }
+    assert health["trend"] == [{"at": str(Instant(WINDOW_NS)), "index": 0.0}]
+    assert health["reason"].startswith("Outer-race fault: BPFO 18.3 dB over the floor; velocity 4000.0 mm/s")
+    assert (health["remaining_life"], health["no_life_because"]) == (None, "1 values since the alarm, 8 needed")
+    listed, other = b.ask("GET", "/v1/assets").json()["assets"]
+    assert (listed["health_index"], listed["health_reason"]) == (0.0, health["reason"])
+    assert other["health_index"] is None
+    assert "not graded" in other["health_reason"]
+    problem(b.ask("GET", "/v1/assets/P-999"), 404)
+
+
+def test_api_models_say_who_took_them_there_and_why() -> None:
+    (model,) = bench().ask("GET", "/v1/models").json()["models"]
+    assert (model["name"], model["version"], model["stage"], model["current"]) == (
+        "plant-autoencoder",
+        "2",
+        "production",
+        True,
+    )
+    assert (model["actor"], model["reason"], model["at"]) == ("ada", "two alarms earlier", str(Instant(NOW_NS)))
+    assert model["scores_for"] == ["P-101", "P-201"]
+    assert "internal" not in model
+    (model,) = (
+        bench(Principal("ada", frozenset({"technician"}), sites=frozenset({"north"})))
+        .ask("GET", "/v1/models")
+        .json()["models"]
+    )
+    assert model["scores_for"] == ["P-101"]
+    problem(bench(Principal("eve", frozenset())).ask("GET", "/v1/models"), 403)

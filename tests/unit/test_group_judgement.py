@@ -45,7 +45,7 @@ def judged(length_s: float, speed_rpm: float | None) -> Judgement:
     )
     group = ChannelGroup.build(config, block, _NoModels(), ENGINE_ALONE)
     (full,) = group.push(0, block)
-    return group.judge(full, speed_rpm, lambda _point_id: False)
+    return group.judge(full, speed_rpm, "running", lambda _point_id: False)
 
 
 @pytest.mark.parametrize(

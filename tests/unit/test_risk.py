@@ -5,16 +5,20 @@ import asyncio
 import numpy as np
 import pytest
 
-from processors.risk import WORST_LINE_DB, ChannelCourse, Facts, Risk, ranked, risk_of
-from runtime.risk_list import risk_list
-from tests.api_doubles import TECHNICIAN, Reader
-from tests.api_samples import NOW_NS
+from api.risks import FRESH_NS, MOST_AT_ONCE, RiskBook, risk_list
+from processors.risk import TREND_POINTS, WORST_LINE_DB, ChannelCourse, Facts, LineCourse, Risk, ranked, risk_of
+from tests.api_doubles import TECHNICIAN, FakeClock, Reader
+from tests.api_samples import NOW_NS, configuration
 
 HOURS_S = 3600.0 * np.arange(60.0)
 
 
 def course(velocity_mm_s: np.ndarray, channel_id: str = "a") -> ChannelCourse:
     return ChannelCourse(channel_id, HOURS_S[: velocity_mm_s.size], velocity_mm_s)
+
+
+def line(level_db: float) -> LineCourse:
+    return LineCourse("c", "bpfo_db", HOURS_S, np.linspace(5.0, level_db, 60))
 
 
 WELL = course(np.full(60, 1.0))
@@ -48,7 +52,7 @@ def test_the_worst_channel_counts_and_its_trend_gives_the_life() -> None:
     [
         (facts(WELL, warned_at_s=0.0, alarm="x"), "doesn't rise"),
         (facts(RISING, warned_at_s=HOURS_S[-4], alarm="x"), "4 values since the alarm, 8 needed"),
-        (facts(RISING, limit_mm_s=None, warned_at_s=0.0, fault="outer_race", line_db=20.0), "no limit"),
+        (facts(RISING, limit_mm_s=None, warned_at_s=0.0, fault="outer_race", line=line(20.0)), "no limit"),
     ],
 )
 def test_no_life_is_told_without_reason(given: Facts, because: str) -> None:
@@ -61,7 +65,7 @@ def test_no_life_is_told_without_reason(given: Facts, because: str) -> None:
     ("line_db", "index"), [(10.0, 1.0), (25.0, 0.5), (WORST_LINE_DB, 0.0), (60.0, 0.0), (3.0, 1.0)]
 )
 def test_a_bearing_fault_lowers_the_index_before_the_velocity_does(line_db: float, index: float) -> None:
-    found = risk_of(facts(WELL, alarm="Outer-race fault", fault="outer_race", line_db=line_db))
+    found = risk_of(facts(WELL, alarm="Outer-race fault", fault="outer_race", line=line(line_db)))
     assert found.health_index == pytest.approx(index)
     if index < 1.0:
         assert f"outer race line {line_db:.0f} dB" in found.reason
@@ -85,3 +89,49 @@ def test_the_history_gives_a_risk_for_each_asset_in_scope() -> None:
     risks = asyncio.run(risk_list(Reader(), TECHNICIAN, NOW_NS, 30.0))
     assert {risk.asset_id for risk in risks} == {"P-101", "P-201"}
     assert all(risk.no_life_because and risk.reason for risk in risks)
+
+
+def test_a_risk_says_which_channel_and_feature_it_comes_from_and_how_it_has_come() -> None:
+    found = risk_of(facts(WELL, RISING))
+    assert found.worst is not None
+    assert (found.worst.channel_id, found.worst.feature, found.worst.unit) == ("b", "velocity_rms_mm_s", "mm/s")
+    assert found.worst.limit == 7.1
+    assert found.worst.value == pytest.approx(RISING.velocity_mm_s[-2])
+    times_s, indices = np.array(found.trend).T
+    assert times_s.tolist() == HOURS_S.tolist()
+    assert indices[0] == 1.0
+    assert indices[-1] == pytest.approx(found.health_index, abs=0.03)
+    assert (np.diff(indices) <= 0.0).all()
+    faulty = risk_of(facts(WELL, fault="outer_race", line=line(25.0)))
+    assert faulty.worst is not None
+    assert (faulty.worst.channel_id, faulty.worst.feature, faulty.worst.value) == ("c", "bpfo_db", 25.0)
+    assert faulty.trend[-1][0] == HOURS_S[-1]
+    assert faulty.trend[-1][1] == pytest.approx(0.5)
+
+
+def test_a_long_course_has_a_short_trend() -> None:
+    values = np.full(1000, 1.0)
+    long = ChannelCourse("a", np.arange(1000.0), values)
+    trend = risk_of(facts(long)).trend
+    assert len(trend) == TREND_POINTS
+    assert trend[-1] == (999.0, 1.0)
+
+
+def test_the_book_asks_again_after_a_while_and_tells_a_large_plant_bit_by_bit() -> None:
+    reader, clock = Reader(), FakeClock()
+    book = RiskBook(reader, clock)
+
+    async def scenario() -> None:
+        first = await book.risk(TECHNICIAN, "P-101")
+        asked = len(reader.asked)
+        assert await book.risk(TECHNICIAN, "P-101") is first
+        assert len(reader.asked) == asked
+        clock.ns += FRESH_NS
+        assert await book.risk(TECHNICIAN, "P-101") == first
+        assert len(reader.asked) > asked
+        reader.assets_by_id |= {f"A-{k:03}": configuration(f"A-{k:03}", "north") for k in range(MOST_AT_ONCE + 5)}
+        ids = [asset_id for asset_id in reader.assets_by_id if asset_id.startswith("A-")]
+        assert len(await book.risks(TECHNICIAN, ["gone", *ids])) == MOST_AT_ONCE - 1  # one is gone
+        assert set(await book.risks(TECHNICIAN, ids)) == set(ids)
+
+    asyncio.run(scenario())

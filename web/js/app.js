@@ -11,6 +11,7 @@ import { Store, byUrgency } from "./store.js";
 
 const TICK_MS = 5000;
 const RECORDINGS_MS = 60000;
+const HEALTH_MS = 30000;
 const STANDING_LIMIT = 1000;
 const PAST_LIMIT = 100;
 const CONNECTION = { connecting: "Connecting", live: "Live", reconnecting: "Reconnecting" };
@@ -98,6 +99,11 @@ setInterval(() => {
   view.tick();
 }, TICK_MS);
 setInterval(() => view.refresh(), RECORDINGS_MS);
+setInterval(async () => {
+  if (document.hidden || byId("connection").dataset.state !== "live") return;
+  const { assets } = await get("/assets").catch(() => ({ assets: null }));
+  if (assets !== null) store.replaceAssets(assets);
+}, HEALTH_MS);
 
 new Live({
   state: connection,

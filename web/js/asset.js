@@ -5,6 +5,8 @@ import { get, part } from "./api.js";
 import { Alarms } from "./alarms.js";
 import { byId, h, setText } from "./dom.js";
 import { activity, complaint, zoneBadge } from "./fleet.js";
+import { Health } from "./health.js";
+import { Models } from "./models.js";
 import { AlarmRecord } from "./record.js";
 import { Spectra } from "./spectra.js";
 import { STANDING, byUrgency } from "./store.js";
@@ -18,6 +20,8 @@ export class AssetView {
   #id = null;
   #detail = null;
   #alarms = new Alarms();
+  #health = new Health();
+  #models = new Models();
   #record = new AlarmRecord();
   #trend = new Trend();
   #spectra = new Spectra();
@@ -50,6 +54,8 @@ export class AssetView {
       if (id === this.#id && error.status !== 404) this.#id = null;
       return;
     }
+    this.#health.show(id, this.#detail);
+    this.#models.show(id, this.#detail.configuration.models ?? []);
     this.#record.show(id);
     this.#offerChannels();
     this.#showChannel();
@@ -86,6 +92,8 @@ export class AssetView {
   tick() {
     this.update();
     this.#alarms.tick();
+    this.#health.tick();
+    this.#models.tick();
     this.#record.tick();
   }
 

@@ -2,7 +2,7 @@
 
 import { arrange, byId, h, setText } from "./dom.js";
 import { UNSEEN } from "./store.js";
-import { ago, count, faultName, milliseconds, number, zoneMeaning } from "./words.js";
+import { ago, count, faultName, fixed, milliseconds, number, zoneMeaning } from "./words.js";
 
 const STALE_MS = 15000;
 
@@ -51,7 +51,7 @@ export class Fleet {
   #card(asset, chosen) {
     const id = asset.asset_id;
     if (!this.#cards.has(id)) this.#cards.set(id, makeCard(id));
-    const { item, link, badge, name, about, alarms } = this.#cards.get(id);
+    const { item, link, badge, name, about, health, alarms } = this.#cards.get(id);
     const standing = this.#store.alarmsOf(id).filter((alarm) => alarm.state !== "normal");
     const unseen = standing.filter(UNSEEN).length;
     if (chosen) link.setAttribute("aria-current", "page");
@@ -61,6 +61,9 @@ export class Fleet {
     setText(about.fault, complaint(asset, standing));
     about.fault.classList.toggle("wrong", Boolean(asset.fault) || standing.length > 0);
     setText(about.activity, activity(asset));
+    health.hidden = asset.health_index === null || asset.health_index === undefined;
+    setText(health, `Health ${fixed(asset.health_index, 2)}`);
+    health.title = asset.health_reason ?? "";
     alarms.hidden = standing.length === 0;
     alarms.dataset.unseen = unseen > 0;
     setText(alarms, unseen > 0 ? count(unseen, "new alarm") : count(standing.length, "alarm"));
@@ -72,11 +75,12 @@ function makeCard(id) {
   const badge = h("span", { class: "asset-badge" });
   const name = h("span", { class: "asset-name" });
   const about = { fault: h("span", { class: "asset-fault" }), activity: h("span", { class: "asset-activity" }) };
+  const health = h("span", { class: "asset-health", hidden: true });
   const alarms = h("span", { class: "asset-alarms" });
   const link = h("a", { class: "asset", href: `#/assets/${encodeURIComponent(id)}` },
     badge,
     h("span", { class: "asset-text" },
       h("span", { class: "asset-line" }, h("span", { class: "asset-id" }, id), alarms),
-      name, about.fault, about.activity));
-  return { item: h("li", { "data-asset": id }, link), link, badge, name, about, alarms };
+      name, about.fault, h("span", { class: "asset-line" }, about.activity, health)));
+  return { item: h("li", { "data-asset": id }, link), link, badge, name, about, health, alarms };
 }

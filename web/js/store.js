@@ -45,7 +45,8 @@ export class Store extends EventTarget {
   }
 
   putAsset(asset) {
-    this.#assets.set(asset.asset_id, asset);
+    // the stream tells the newest condition; what else was read of the asset stays
+    this.#assets.set(asset.asset_id, { ...this.#assets.get(asset.asset_id), ...asset });
     this.#tell("asset", asset);
   }
 

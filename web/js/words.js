@@ -36,6 +36,15 @@ export function words(code) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
+const FEATURES = {
+  velocity_rms_mm_s: "Velocity rms",
+  bpfo_db: "BPFO line over the floor",
+  bpfi_db: "BPFI line over the floor",
+  bsf_db: "2×BSF line over the floor",
+  ftf_db: "FTF line over the floor",
+};
+
+export const featureName = (code) => FEATURES[code] ?? words(code);
 export const faultName = (code) => FAULTS[code] ?? words(code);
 export const stateName = (code) => STATES[code] ?? words(code);
 export const zoneMeaning = (zone) => (zone ? `Zone ${zone}, ${ABOUT_ZONES[zone]}` : "Not graded");
@@ -77,6 +86,13 @@ export function ago(ms, now = Date.now()) {
     if (-seconds >= size) return RELATIVE.format(Math.trunc(seconds / size), unit);
   }
   return RELATIVE.format(seconds, "second");
+}
+
+/** A span of time in the coarsest unit that says enough. */
+export function spell(ms) {
+  const [size, unit] = [[86400000, "day"], [3600000, "hour"], [60000, "minute"], [1000, "second"]].find(([one]) => ms >= 2 * one) ?? [1000, "second"];
+  const n = Math.round(ms / size);
+  return count(n, unit);
 }
 
 /** Units as they are printed: `mm/s`, `°C`, `g²`. */
