@@ -196,9 +196,8 @@ class Recomputation:
             unfit = misfits(tried, self.models, self.code)
         except ConfigurationError as error:
             raise ConfigurationError(f"this can't be tried on {self.asset_id}: {error}") from None
-        for model in self.variant.models:
-            if model.key in unfit:
-                raise ConfigurationError(f"this can't be tried on {self.asset_id}: {unfit[model.key]}")
+        for why in (unfit[model.key] for model in self.variant.models if model.key in unfit):
+            raise ConfigurationError(f"this can't be tried on {self.asset_id}: {why}")
         return tried
 
     def _encoded(self, record: r.Record) -> bytes:

@@ -21,7 +21,7 @@ from contracts.topics import CONDITIONS, MEASUREMENTS
 from loadtests.plant import Load, Plant
 from processors import CODE_VERSION
 from processors.alarm_partition import AlarmPartition
-from processors.own_features import ENGINE_ALONE
+from processors.own_features import ENGINE_ALONE, FeatureCode
 from processors.pipeline import PartitionPipeline
 from runtime.episodes import (
     Change,
@@ -33,6 +33,7 @@ from runtime.episodes import (
     differences,
 )
 from runtime.past import Past, Recomputation, Survey, Table, Variant
+from tests.model_files import put, scaled
 
 CODEC = Codec(BundledSchemas())
 MODELS = ModelFolder()
@@ -202,6 +203,15 @@ def test_another_model_scores_beside_or_instead() -> None:
 def test_a_model_that_is_missing_is_an_error_and_not_a_difference() -> None:
     with pytest.raises(ConfigurationError, match=f"tried on {ASSET}"):
         recompute(Variant(models=(ModelReference(name="no-such-model", version="1"),)))
+
+
+def test_a_model_for_other_feature_code_cannot_be_tried(tmp_path: Path) -> None:
+    put(tmp_path, "ae", "2", scaled(0.5, trained_for="aaaaaaaaaaaa"))
+    variant = Variant(models=(ModelReference(name="ae", version="2"),))
+    code = FeatureCode("bbbbbbbbbbbb")
+    work = Recomputation(CODEC, ModelFolder(tmp_path), code, ASSET, SPAN, variant, lambda: None)
+    with pytest.raises(ConfigurationError, match=f"tried on {ASSET}: model ae@2 was trained for feature code aaaa"):
+        work.measurements(measurements(), None)
 
 
 def test_the_survey_names_what_the_log_holds() -> None:
