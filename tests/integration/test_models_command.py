@@ -105,7 +105,9 @@ class Floor:
     def propose(self, version: str, content: bytes) -> None:
         put(self.folder, NAME, version, content)
         place = ("--folder", str(self.folder), "--instead-of", "reference-autoencoder")
-        assert self.call("propose", NAME, version, *place, *WHY)["changed"] == [f"{NAME}@{version} proposed"]
+        said = self.call("propose", NAME, version, *place, *WHY)
+        assert said["changed"] == [f"{NAME}@{version} proposed"]
+        assert said["mlflow"], "nothing is said of MLflow"
 
     def run(self, seconds: float, *, dies: bool = False) -> None:
         """Let the machines run and a new worker take over; where it dies, it leaves no checkpoint."""
