@@ -10,7 +10,7 @@ run: ## start everything on this machine, show a fault developing and its alarm;
 	@./faultline up
 
 test: check ## all checks and all tests; skips are counted, with their reasons
-	@$(SET_UP) --browser
+	@$(SET_UP) train --browser
 	$(PYTHON) -m pytest -ra
 
 check: ## format, lint, types, layers, docstrings, contract compatibility
