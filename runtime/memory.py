@@ -31,6 +31,5 @@ def keep_freed_memory() -> bool:
 
 def spare_collector() -> None:
     """Leave what start-up has made out of every later collection, and collect less often."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(*_COLLECTED)
