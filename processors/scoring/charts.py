@@ -10,6 +10,7 @@ the Page-Hinkley test, in the form of River's ``PageHinkley``; Welford (1962) fo
 """
 
 import math
+from abc import ABC, abstractmethod
 from typing import Final
 
 import numpy as np
@@ -39,7 +40,7 @@ _CHART, _MEAN, _SQUARES, _LEVEL = range(4)
 _BYTES: Final = 8 * (1 + 4 * _N)
 
 
-class _Chart:
+class _Chart(ABC):
     """A number for each feature of which more is worse, beside mean, squared deviations, and a chart's own level.
 
     Parameters
@@ -61,11 +62,11 @@ class _Chart:
         self._count = int(numbers[0])
         self._state = numbers[1:].reshape(4, _N)
 
+    @abstractmethod
     def _after(self, x: F64) -> F64:
         """Return what the chart shows once a standardised window (n,) is in it."""
-        raise NotImplementedError
 
-    def _learn(self, x: F64) -> None:
+    def _learn(self, x: F64) -> None:  # noqa: B027 -- most charts learn nothing more
         """Learn from a normal standardised window."""
 
     def score(self, z: F64) -> float | None:
