@@ -64,11 +64,7 @@ def measure(
     sets = _MODELS | {f"baseline, {one.key}": (one,) for one in more}
     for name, references in sets.items():
         config = AssetConfiguration(asset_id="bench", site_id="bench", name="", asset_type="", models=references)
-        models = {
-            f"{one.name}@{one.version}": store.load(one.name, one.version)
-            for one in references
-            if one.name not in BUILT_IN_MODELS
-        }
+        models = {one.key: store.load(one.name, one.version) for one in references if one.name not in BUILT_IN_MODELS}
         scoring = AssetScoring.build(config, [f"c{row}" for row in range(batch)], models, None)
         starts_ns = itertools.count(step=_HOP_NS)
         learn, freeze = np.ones(batch, dtype=np.bool_), np.zeros(batch, dtype=np.bool_)

@@ -58,7 +58,7 @@ def check_readings(config: AssetConfiguration, batch: r.ReadingBatch) -> None:
 def load_models(config: AssetConfiguration, models: ports.ModelStore) -> dict[str, bytes]:
     """Return the content of the configured models that have one, by ``name@version``."""
     stored = [model for model in config.models if model.name not in BUILT_IN_MODELS]
-    return {f"{model.name}@{model.version}": models.load(model.name, model.version, model.sha256) for model in stored}
+    return {model.key: models.load(model.name, model.version, model.sha256) for model in stored}
 
 
 def misfits(config: AssetConfiguration, models: ports.ModelStore, code: FeatureCode) -> dict[str, str]:

@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
-from processors.scoring.explanation import SEVERITY_COLUMNS, severity_z
-from processors.scoring.running import LEAST_DEVIATION, STARTED, StandardScaler
+from processors.scoring.explanation import SEVERITY_COLUMNS, severity_weights, severity_z
+from processors.scoring.running import LEAST_DEVIATION, MOST_DEVIATIONS, STARTED, StandardScaler
+from processors.scoring.state import numbers_of
 
 F64 = NDArray[np.float64]
 
@@ -33,8 +34,6 @@ MIN_PART: Final = 5
 GRACE: Final = 10
 #: Sizes of buckets: 1 to 2^19 values.
 _LEVELS: Final = 20
-#: A window is worth no more than this, σ, so that a wild value is forgotten in time.
-_CLIP_Z: Final = 5.0
 _HEAD: Final = 1 + 2 * len(SEVERITY_COLUMNS)
 
 
@@ -197,10 +196,7 @@ class Adwin:
 
     def __init__(self, state: bytes | None = None) -> None:
         head, rest = (None, None) if state is None else (state[: 8 * _HEAD], state[8 * _HEAD :])
-        if head is not None and len(head) != 8 * _HEAD:
-            raise ConfigurationError(f"ADWIN has at least {8 * _HEAD} bytes of state, not {len(head)}")
-        numbers = np.zeros(_HEAD) if head is None else np.frombuffer(head, dtype="<f8").astype(np.float64)
-        self._scaler = StandardScaler(numbers)
+        self._scaler = StandardScaler(numbers_of(head, _HEAD, "ADWIN's standardisation"))
         self._window = AdaptiveWindow(rest)
 
     def score(self, z: F64) -> float | None:
@@ -219,16 +215,14 @@ class Adwin:
 
     def explain(self, z: F64) -> F64:
         """Return each feature's deviation in this window, standardised."""
-        weights = np.full(len(z), np.nan)
-        weights[SEVERITY_COLUMNS] = self._standard(z)
-        return weights
+        return severity_weights(self._standard(z))
 
     def snapshot(self) -> bytes:
         """Return the standardisation and the adaptive window, as little-endian float64."""
         return self._scaler.snapshot().astype("<f8").tobytes() + self._window.snapshot()
 
     def _standard(self, z: F64) -> F64:
-        return np.clip(self._scaler.transform(severity_z(z), LEAST_DEVIATION), -_CLIP_Z, _CLIP_Z)
+        return np.clip(self._scaler.transform(severity_z(z), LEAST_DEVIATION), -MOST_DEVIATIONS, MOST_DEVIATIONS)
 
     def _worst(self, z: F64) -> float:
         return float(self._standard(z).max())

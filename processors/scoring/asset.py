@@ -185,14 +185,14 @@ class AssetScoring:
         x = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
         learnt = [channel.baseline.visit(regime) for channel in self._channels]
         z = robust_zs(learnt, x)
+        known = np.asarray(~np.isnan(z).all(axis=1))
         if self._rows is not None:
             if start_ns is None:
                 raise ValueError("models that look at windows in a row need the window's start")
-            known = np.asarray(~np.isnan(z).all(axis=1))
             self._rows.take(reconstruction.as_seen(z), start_ns, regime, known, learn)
         scores = baseline_scores(x, z, learnt)
         for challenger in self._challengers:
-            self._challenge(challenger, x, z, learnt, learn, scores)
+            self._challenge(challenger, x, z, learnt, known.tolist(), learn, scores)
         self._learn(regime, x, z, learnt, learn)
         return [tuple(of_channel) for of_channel in scores]
 
@@ -202,26 +202,26 @@ class AssetScoring:
         x: NDArray[np.float64],
         z: NDArray[np.float64],
         learnt: Sequence[Regime | None],
+        known: Sequence[bool],
         learn: NDArray[np.bool_],
         scores: list[list[Score]],
     ) -> None:
         """Append the challenger's score of each channel, and calibrate it where the window is normal."""
         values, squared = self._values(challenger, z, learnt)
         may_learn = self._may_learn(challenger, learn)
-        empty = np.asarray(np.isnan(z).all(axis=1)).tolist()
-        for row, (value, known, may) in enumerate(zip(values, learnt, may_learn, strict=True)):
-            if known is None or value is None or empty[row]:
+        for row, (value, regime, may) in enumerate(zip(values, learnt, may_learn, strict=True)):
+            if regime is None or value is None or not known[row]:
                 scores[row].append(score_of(challenger.reference, None, None))
                 continue
             if not math.isfinite(value):
                 scores[row].append(dataclasses.replace(score_of(challenger.reference, None, None), value=math.nan))
                 continue
-            calibration = known.calibrations.setdefault(challenger.key, Calibration())
+            calibration = regime.calibrations.setdefault(challenger.key, Calibration())
             threshold = calibration.threshold
             flagged = threshold is not None and value > threshold
             scorer = self._channels[row].scorers.get(challenger.key)
             weights = squared[row] if scorer is None else scorer.explain(z[row])
-            evidence = because(weights, x[row], known) if flagged else ()
+            evidence = because(weights, x[row], regime) if flagged else ()
             scores[row].append(score_of(challenger.reference, value, threshold, evidence))
             if may:
                 calibration.add(value)

@@ -16,13 +16,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import ConfigurationError
-from processors.scoring.explanation import SEVERITY_COLUMNS, severity_z
+from processors.scoring.explanation import SEVERITY_COLUMNS, severity_weights, severity_z
+from processors.scoring.running import LEAST_DEVIATION, MOST_DEVIATIONS, STARTED
+from processors.scoring.state import numbers_of
 
 F64 = NDArray[np.float64]
 
-#: Normal windows from which mean and deviation are learnt; a chart is silent until then.
-STARTED: Final = 50
 #: λ of the EWMA; with L = 2.7 one in 365 independent normal rows lies outside, and a shift of 1 σ is found in 10.
 SMOOTHING: Final = 0.1
 #: k of the CUSUM: half the shift to be found soonest, σ.
@@ -30,14 +29,10 @@ ALLOWANCE: Final = 0.5
 #: δ, σ, and α of Page-Hinkley.
 TOLERANCE: Final = 0.25
 FORGETTING: Final = 0.9999
-#: A window adds no more than this, σ, and no sum rises above the ceiling.
-_CLIP_Z: Final = 5.0
+#: No sum rises above the ceiling.
 _CEILING: Final = 50.0
-#: Features that hardly move have at least this deviation, in deviations of the baseline.
-_LEAST_DEVIATION: Final = 0.1
 _N: Final = len(SEVERITY_COLUMNS)
 _CHART, _MEAN, _SQUARES, _LEVEL = range(4)
-_BYTES: Final = 8 * (1 + 4 * _N)
 
 
 class _Chart(ABC):
@@ -55,10 +50,7 @@ class _Chart(ABC):
     """
 
     def __init__(self, state: bytes | None = None) -> None:
-        raw = bytes(_BYTES) if state is None else state
-        if len(raw) != _BYTES:
-            raise ConfigurationError(f"a chart has {_BYTES} bytes of state, not {len(raw)}")
-        numbers = np.frombuffer(raw, dtype="<f8").astype(np.float64)
+        numbers = numbers_of(state, 1 + 4 * _N, "a chart")
         self._count = int(numbers[0])
         self._state = numbers[1:].reshape(4, _N)
 
@@ -87,10 +79,7 @@ class _Chart(ABC):
 
     def explain(self, z: F64) -> F64:
         """Return the chart's value of each feature."""
-        weights = np.full(len(z), np.nan)
-        if self._count >= STARTED:
-            weights[SEVERITY_COLUMNS] = self._after(self._standard(z))
-        return weights
+        return severity_weights(self._after(self._standard(z)) if self._count >= STARTED else np.nan)
 
     def snapshot(self) -> bytes:
         """Return the count of normal windows and the state, as little-endian float64."""
@@ -105,8 +94,8 @@ class _Chart(ABC):
         self._state[_SQUARES] += apart * (x - self._state[_MEAN])
 
     def _standard(self, z: F64) -> F64:
-        deviation = np.maximum(np.sqrt(self._state[_SQUARES] / (STARTED - 1)), _LEAST_DEVIATION)
-        return np.asarray(np.clip((severity_z(z) - self._state[_MEAN]) / deviation, -_CLIP_Z, _CLIP_Z))
+        deviation = np.maximum(np.sqrt(self._state[_SQUARES] / (STARTED - 1)), LEAST_DEVIATION)
+        return np.asarray(np.clip((severity_z(z) - self._state[_MEAN]) / deviation, -MOST_DEVIATIONS, MOST_DEVIATIONS))
 
 
 class Ewma(_Chart):

@@ -59,6 +59,13 @@ def severity_z(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.clip(np.where(np.isfinite(severity), severity, 0.0), -WILD_Z, WILD_Z))
 
 
+def severity_weights(values: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Return weights of all features (F,): `values` of those of which more is worse, NaN of the others."""
+    weights = np.full(len(FEATURES), np.nan)
+    weights[SEVERITY_COLUMNS] = values
+    return weights
+
+
 def explain(
     weights: NDArray[np.float64],
     values: NDArray[np.float64],

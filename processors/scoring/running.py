@@ -18,8 +18,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from contracts.errors import ConfigurationError
-from processors.scoring.explanation import SEVERITY_COLUMNS, severity_z
+from processors.scoring.explanation import SEVERITY_COLUMNS, severity_weights, severity_z
+from processors.scoring.state import numbers_of
 
 F64 = NDArray[np.float64]
 
@@ -29,6 +29,8 @@ STARTED: Final = 50
 QUANTILE: Final = 0.99
 #: Features that hardly move have at least this deviation, in deviations of the baseline.
 LEAST_DEVIATION: Final = 0.1
+#: In a chart or an adaptive window a value counts no more than this, σ, so that a wild one is forgotten in time.
+MOST_DEVIATIONS: Final = 5.0
 #: No quantile of the root mean of z's is smaller: a machine that never moves would be far above it at once.
 _LEAST_QUANTILE: Final = 0.1
 _N: Final = len(SEVERITY_COLUMNS)
@@ -160,7 +162,7 @@ class StandardScaling:
     """
 
     def __init__(self, state: bytes | None = None) -> None:
-        self._scaler = StandardScaler(_numbers(state, 1 + 2 * _N))
+        self._scaler = StandardScaler(numbers_of(state, 1 + 2 * _N, "a standard scaler"))
 
     def score(self, z: F64) -> float | None:
         """Return the largest deviation, 0 or more; ``None`` before `STARTED` normal windows."""
@@ -173,9 +175,7 @@ class StandardScaling:
 
     def explain(self, z: F64) -> F64:
         """Return each feature's deviation."""
-        weights = np.full(len(z), np.nan)
-        weights[SEVERITY_COLUMNS] = self._above(z)
-        return weights
+        return severity_weights(self._above(z))
 
     def snapshot(self) -> bytes:
         """Return the count of normal windows, means and variances, as little-endian float64."""
@@ -202,7 +202,7 @@ class QuantileFilter:
     """
 
     def __init__(self, state: bytes | None = None) -> None:
-        self._quantile = Quantile(QUANTILE, _numbers(state, 1 + 3 * _MARKERS))
+        self._quantile = Quantile(QUANTILE, numbers_of(state, 1 + 3 * _MARKERS, "a quantile filter"))
 
     def score(self, z: F64) -> float | None:
         """Return the root mean of the z's above 0 over its quantile; ``None`` before `STARTED` normal windows."""
@@ -217,9 +217,7 @@ class QuantileFilter:
 
     def explain(self, z: F64) -> F64:
         """Return the square of each z above 0."""
-        weights = np.full(len(z), np.nan)
-        weights[SEVERITY_COLUMNS] = np.square(np.maximum(severity_z(z), 0.0))
-        return weights
+        return severity_weights(_squares_above(z))
 
     def snapshot(self) -> bytes:
         """Return the count of normal windows and the markers, as little-endian float64."""
@@ -227,12 +225,8 @@ class QuantileFilter:
 
 
 def _root_mean_above(z: F64) -> float:
-    return math.sqrt(float(np.square(np.maximum(severity_z(z), 0.0)).mean()))
+    return math.sqrt(float(_squares_above(z).mean()))
 
 
-def _numbers(state: bytes | None, count: int) -> F64:
-    if state is None:
-        return np.zeros(count)
-    if len(state) != 8 * count:
-        raise ConfigurationError(f"{8 * count} bytes of state expected, not {len(state)}")
-    return np.frombuffer(state, dtype="<f8").astype(np.float64)
+def _squares_above(z: F64) -> F64:
+    return np.square(np.maximum(severity_z(z), 0.0))

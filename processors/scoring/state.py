@@ -105,3 +105,18 @@ def _unpack_regime(packed: _RegimeState) -> Regime:
 
 def _bytes(array: NDArray[np.float32]) -> bytes:
     return array.astype("<f4").tobytes()
+
+
+def numbers_of(state: bytes | None, count: int, what: str) -> NDArray[np.float64]:
+    """Return a scorer's state of little-endian float64, (count,): zeros in the beginning.
+
+    Raises
+    ------
+    ConfigurationError
+        If the state of `what` has another length.
+    """
+    if state is None:
+        return np.zeros(count)
+    if len(state) != 8 * count:
+        raise ConfigurationError(f"{what} has {8 * count} bytes of state, not {len(state)}")
+    return np.frombuffer(state, dtype="<f8").astype(np.float64)

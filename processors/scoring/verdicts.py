@@ -11,7 +11,7 @@ from contracts.assets import ModelReference
 from contracts.records import Evidence, Score
 from processors.scoring.baseline import FLAG_Z, Regime
 from processors.scoring.challengers import BASELINE
-from processors.scoring.explanation import SEVERITY_COLUMNS, explain
+from processors.scoring.explanation import SEVERITY_COLUMNS, explain, severity_weights
 
 F64 = NDArray[np.float64]
 
@@ -39,9 +39,7 @@ def baseline_scores(x: F64, z: F64, learnt: Sequence[Regime | None]) -> list[lis
             continue
         evidence: tuple[Evidence, ...] = ()
         if most > FLAG_Z:
-            weights = np.full(z.shape[1], np.nan)
-            weights[SEVERITY_COLUMNS] = np.where(severity[row] > FLAG_Z, severity[row], np.nan)
-            evidence = because(weights, x[row], known)
+            evidence = because(severity_weights(np.where(severity[row] > FLAG_Z, severity[row], np.nan)), x[row], known)
         value = max(most, 0.0) if most > -math.inf else None
         score = Score(
             model=BASELINE,

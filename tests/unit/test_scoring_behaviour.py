@@ -16,9 +16,10 @@ from processors.scoring.adwin import GRACE
 from processors.scoring.agreement import ROWS, Agreement
 from processors.scoring.baseline import MAX_LEARNING, MAX_REGIMES
 from processors.scoring.challengers import SCORERS
-from processors.scoring.charts import STARTED, TOLERANCE, PageHinkley
+from processors.scoring.charts import TOLERANCE, PageHinkley
 from processors.scoring.explanation import SEVERITY_FEATURES
 from processors.scoring.port import Scorer
+from processors.scoring.running import STARTED
 from processors.scoring.succession import MAX_WINDOW_COUNT
 from tests.model_files import in_a_row
 
