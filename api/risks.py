@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from contracts.assets import AssetConfiguration
 from contracts.errors import NotFound
@@ -18,6 +19,8 @@ from contracts.ports import Clock, HistoryReader, Principal
 from processors.conditions.findings import BEARING_FAULTS
 from processors.risk import ChannelCourse, Facts, LineCourse, Risk, ranked, risk_of
 from processors.zone_tables import velocity_boundaries
+
+F64 = NDArray[np.float64]
 
 _HOUR_NS: Final = 3_600 * 10**9
 _MOST_ALARMS: Final = 1_000
@@ -141,9 +144,7 @@ async def _course(reader: HistoryReader, who: Principal, channel_id: str, from_n
     if len(pairs) < _FEW_HOURS:
         found = await reader.features(who, channel_id, ("velocity_rms_mm_s",), from_ns, now_ns, _MOST_WINDOWS)
         pairs = [(row["window_start_ns"], row["velocity_rms_mm_s"]) for row in found if not row["partial"]]
-    known = [(at_ns, value) for at_ns, value in pairs if value is not None and math.isfinite(value)]
-    times_s = np.array([at_ns / 1e9 for at_ns, _ in known])
-    return ChannelCourse(channel_id, times_s, np.array([value for _, value in known], dtype=np.float64))
+    return ChannelCourse(channel_id, *_finite(pairs))
 
 
 async def _line(
@@ -156,7 +157,12 @@ async def _line(
         return None
     channel_id, at_ns = max(known, key=lambda one: known[one]), newest["window_start_ns"]
     found = await reader.features(who, channel_id, (feature,), from_ns, at_ns, _MOST_LEVELS)
-    pairs = [(row["window_start_ns"] / 1e9, row[feature]) for row in found if not row["partial"]]
-    finite = [(time_s, level) for time_s, level in pairs if level is not None and math.isfinite(level)]
-    times_s, level_db = zip(*finite, (at_ns / 1e9, known[channel_id]), strict=True)
-    return LineCourse(channel_id, feature, np.array(times_s, dtype=np.float64), np.array(level_db, dtype=np.float64))
+    pairs = [(row["window_start_ns"], row[feature]) for row in found if not row["partial"]]
+    return LineCourse(channel_id, feature, *_finite([*pairs, (at_ns, known[channel_id])]))
+
+
+def _finite(pairs: Sequence[tuple[int, float | None]]) -> tuple[F64, F64]:
+    """Return times (s) and values of the pairs (ns, value) that have a finite one."""
+    known = [(at_ns / 1e9, value) for at_ns, value in pairs if value is not None and math.isfinite(value)]
+    times_s, values = np.array(known, dtype=np.float64).reshape(-1, 2).T.copy()
+    return times_s, values

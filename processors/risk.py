@@ -143,8 +143,7 @@ def ranked(risks: Iterable[Risk]) -> list[Risk]:
 
 def _by_velocity(course: ChannelCourse, limit_mm_s: float) -> _Judged:
     now, well = _now(course), _well(course, limit_mm_s)
-    values = np.maximum(course.velocity_mm_s, well)
-    indices = np.maximum(0.0, 1.0 - np.log(values / well) / math.log(limit_mm_s / well))
+    indices = np.array([health_index(value, well, limit_mm_s) for value in course.velocity_mm_s.tolist()])
     return _Judged(
         health_index(now, well, limit_mm_s),
         f"velocity {now:.1f} mm/s, zone D above {limit_mm_s:g}",
