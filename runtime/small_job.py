@@ -90,10 +90,9 @@ class SmallJobWorker:
             owned = [message for message in batch if message.partition in self._owned]
             channels, records = self._job.score([message.value or b"" for message in owned], self._states)
             await self._writer.send_all(self._orders.sink, zip([m.key for m in owned], records, strict=True))
-            changed, applied = self._changed, self._applied
             for channel, message in zip(channels, owned, strict=True):
-                changed[channel] = partition = message.partition
-                applied[partition] = message.offset
+                self._changed[channel] = message.partition
+                self._applied[message.partition] = message.offset
 
     async def checkpoint(self, commit: Commit) -> float:
         """Store what is processed once its records are acknowledged; return the seconds until the next checkpoint."""

@@ -43,7 +43,7 @@ class _Writer:
         self._producer = Producer(self._settings, logger=LOGGER)
         self._polling = asyncio.Lock()
 
-    def _offer(self, topic: str, key: bytes | None, value: bytes | None, partition: int = -1, **more: Any) -> bool:
+    def _offer(self, topic: str, key: bytes | None, value: bytes | None, partition: int, **more: Any) -> bool:
         """Hand one record over; return whether there was room for it."""
         try:
             self._producer.produce(topic, value, key, partition, **more)
@@ -165,9 +165,8 @@ class KafkaWriter(_Writer):
             If an earlier value failed, or one can't be taken.
         """
         self._raise_failure()
-        offer = self._offer
         for key, value in entries:
-            while not offer(topic, key, value):
+            while not self._offer(topic, key, value, -1):
                 await self._make_room()
         self._producer.poll(0)
 

@@ -88,23 +88,7 @@ def _freeze(pid: int, seconds: float) -> None:
 
 Fault = Callable[[Rig, random.Random], None]
 
+_OF_BOTH: Final[tuple[Fault, ...]] = (kill_worker, cut_commit, kill_broker, freeze_worker, stop_database)
 #: Of the short run: each is over within seconds.
-FAULTS: Final[tuple[Fault, ...]] = (
-    kill_worker,
-    cut_commit,
-    kill_broker,
-    freeze_worker,
-    stop_database,
-    pause_broker,
-)
-
-LONG_FAULTS: Final[tuple[Fault, ...]] = (
-    kill_worker,
-    cut_commit,
-    kill_broker,
-    freeze_worker,
-    stop_database,
-    pause_broker_for_long,
-    rebalance_storm,
-    lock_tables,
-)
+FAULTS: Final[tuple[Fault, ...]] = (*_OF_BOTH, pause_broker)
+LONG_FAULTS: Final[tuple[Fault, ...]] = (*_OF_BOTH, pause_broker_for_long, rebalance_storm, lock_tables)
