@@ -103,8 +103,8 @@ class ModelState(Struct, frozen=True, kw_only=True):
     """One version of a scoring model: where it stands, and the newest step with who, why and when.
 
     ``slot`` is the model whose place it seeks, ``share`` the part of its assets on which a canary scores for real.
-    ``current`` tells whether it was trained for the feature code that runs. ``scores_for`` and ``in_shadow_for`` name
-    assets within the caller's scope.
+    ``current`` tells whether it was trained for the feature code that runs. ``scores_for``, ``in_shadow_for`` and
+    ``refused_on``, where it failed, name assets within the caller's scope.
     """
 
     name: str
@@ -122,6 +122,7 @@ class ModelState(Struct, frozen=True, kw_only=True):
     at: Instant | None
     scores_for: list[str]
     in_shadow_for: list[str]
+    refused_on: list[str]
 
 
 class ModelList(Struct, frozen=True, kw_only=True):

@@ -101,7 +101,7 @@ class FeatureSeries(Struct, frozen=True, kw_only=True):
 
 
 class ScoredWindow(Struct, frozen=True, kw_only=True):
-    """One model's score of one analysis window."""
+    """One model's score of one analysis window; ``explanation`` says which features a high one comes from."""
 
     window_start: Instant
     model: str
@@ -109,6 +109,7 @@ class ScoredWindow(Struct, frozen=True, kw_only=True):
     value: float | None
     threshold: float | None
     learning: bool
+    explanation: tuple[r.Evidence, ...]
 
 
 class ScoreSeries(Struct, frozen=True, kw_only=True):

@@ -1,5 +1,7 @@
 """What a configuration must hold to be worked with: known bearings, features and models, a point for every channel."""
 
+from collections.abc import Mapping
+
 from contracts import ports
 from contracts import records as r
 from contracts.assets import AssetConfiguration, MeasurementPoint
@@ -11,6 +13,7 @@ from processors.drive_train import belt_hz
 from processors.model_roles import in_force, refusal
 from processors.own_features import ENGINE_ALONE, FeatureCode
 from processors.scoring import BUILT_IN_MODELS, AssetScoring, reconstruction
+from processors.state_bound import check_state
 
 
 def point_of(config: AssetConfiguration, channel: r.BlockChannel) -> MeasurementPoint:
@@ -61,6 +64,11 @@ def load_models(config: AssetConfiguration, models: ports.ModelStore) -> dict[st
     return {model.key: models.load(model.name, model.version, model.sha256) for model in stored}
 
 
+def window_counts(contents: Mapping[str, bytes]) -> dict[str, int]:
+    """Return the windows in a row that each of some models, ``name@version`` → ONNX file, looks at."""
+    return {key: reconstruction.load(key, content).window_count for key, content in contents.items()}
+
+
 def misfits(config: AssetConfiguration, models: ports.ModelStore, code: FeatureCode) -> dict[str, str]:
     """Return the configured models that were trained on other features than those of `code`.
 
@@ -97,8 +105,8 @@ def check_configuration(config: AssetConfiguration, models: ports.ModelStore, co
     Raises
     ------
     BadRecord
-        ``bad_activation`` where a bearing, a feature or a model isn't known, a belt is impossible, or a model in shadow
-        is named twice.
+        ``bad_activation`` where a bearing, a feature or a model isn't known, a belt is impossible, a model in shadow is
+        named twice, or a channel's state could grow beyond its limit.
     """
     own = tuple(code.own)
     try:
@@ -114,6 +122,8 @@ def check_configuration(config: AssetConfiguration, models: ports.ModelStore, co
         if twice:
             raise ConfigurationError(f"named twice, and once in shadow: {', '.join(twice)}")
         fit = in_force(config, misfits(config, models, code))
-        AssetScoring.build(fit, (), load_models(fit, models), None)
+        contents = load_models(fit, models)
+        AssetScoring.build(fit, (), contents, None)
+        check_state(fit, window_counts(contents))
     except (ConfigurationError, SignalError) as error:
         raise BadRecord(Reason.BAD_ACTIVATION, str(error)) from None

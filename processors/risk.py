@@ -111,7 +111,7 @@ def risk_of(facts: Facts) -> Risk:
     --------
     >>> hours_s = 3600.0 * np.arange(48.0)
     >>> course = ChannelCourse("P-1.acc", hours_s, 1.0 + 0.1 * np.exp(hours_s / 60e3))
-    >>> found = risk_of(Facts(asset_id="P-1", courses=[course], limit_mm_s=4.5, warned_at_s=36000.0, alarm="rising"))
+    >>> found = risk_of(Facts(asset_id="P-1", courses=[course], limit_mm_s=4.5, warned_at_s=72000.0, alarm="rising"))
     >>> round(found.health_index, 2), found.life is not None, found.reason
     (0.4, True, 'rising; velocity 2.6 mm/s, zone D above 4.5')
     """

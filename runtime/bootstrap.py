@@ -18,6 +18,8 @@ from typing import Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 UV: Final = "uv==0.13.9"
 _INSTALL: Final = ("apt-get", "install", "-q", "-y", "--no-install-recommends")
+#: A group that the lock leaves out, for its size; what uv settles of the project would leave its package out, too.
+_UNLOCKED: Final = "torch"
 #: Programs that the tests of the live page can drive.
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 _ENVIRONMENT: Final = ROOT / ".venv"
@@ -105,8 +107,16 @@ def sync(groups: set[str]) -> None:
     names = ", ".join(["core", *sorted(groups)])
     (_ENVIRONMENT / "synced.lock").unlink(missing_ok=True)
     _step(f"installing the locked environment ({names})", command, "is a package index reachable?")
+    if _UNLOCKED in groups:
+        _step(f"installing {_UNLOCKED}, which isn't locked", unlocked(uv), "is a package index reachable?")
     (_ENVIRONMENT / "synced.groups").write_text(" ".join(sorted(groups)), encoding="utf-8")
     shutil.copyfile(ROOT / "uv.lock", _ENVIRONMENT / "synced.lock")
+
+
+def unlocked(uv: Path) -> list[str]:
+    """Return the command that adds the group that isn't locked; run in the root folder, where no overrides hold."""
+    python, group = str(_ENVIRONMENT / "bin" / "python"), f"{ROOT / 'pyproject.toml'}:{_UNLOCKED}"
+    return [str(uv), "pip", "install", "--no-progress", "--directory", "/", "--python", python, "--group", group]
 
 
 def install_java() -> None:

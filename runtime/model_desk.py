@@ -20,8 +20,11 @@ from adapters.timescale import AssetRegistry, Database, ModelRegistry, migrate
 from contracts.assets import AssetConfiguration
 from contracts.errors import ConfigurationError, NotFound
 from contracts.models import MODEL_NAME, MODEL_VERSION, ModelTransition, ModelVersion, Stage
+from processors.configured import window_counts
 from processors.own_features import FeatureCode
+from processors.promotion import deployed
 from processors.scoring import BASELINE, BUILT_IN_MODELS
+from processors.state_bound import check_state
 from runtime.activate import activate
 from runtime.clock import SystemClock
 from runtime.command_line import current_user
@@ -46,6 +49,7 @@ _REACHES: Final = {
 }
 #: Steps after which a model scores something: it is examined first.
 _EXAMINED: Final = frozenset({"stage", "canary", "promote"})
+_SCORING: Final = frozenset({Stage.STAGED, Stage.CANARY, Stage.PRODUCTION})
 _LONGEST_CARD: Final = 65_536
 _LONGEST_REASON: Final = 1000
 
@@ -100,12 +104,21 @@ class ModelDesk:
 
     async def take(self, action: str, one: ModelVersion, step: Step, why: str) -> dict[str, Any]:
         """Take a step of one version, put what follows from it into force, and return what has changed."""
+        counts: dict[str, int] = {}
         if action in _EXAMINED:
             await self._examine(one)
+            counts = await self._window_counts(one)
 
         def change(versions: list[ModelVersion], assets: list[AssetConfiguration]) -> Sequence[ModelVersion]:
             now = next(other for other in versions if other.key == one.key)
-            return [] if now.stage is _REACHES.get(action) else step(now, versions, assets)
+            if now.stage is _REACHES.get(action):
+                return []
+            changed = step(now, versions, assets)
+            if action in _EXAMINED:
+                after = {**{each.key: each for each in versions}, **{each.key: each for each in changed}}
+                for asset in assets:
+                    check_state(deployed(asset, list(after.values())), counts)
+            return changed
 
         return await self.change(action, change, why)
 
@@ -143,6 +156,11 @@ class ModelDesk:
         except ConfigurationError as error:
             await self._refuse(one.name, one.version, content, one.stage, error)
             raise
+
+    async def _window_counts(self, one: ModelVersion) -> dict[str, int]:
+        """Return the windows in a row that this version looks at, and each that scores somewhere."""
+        known = [each for each in await self.registry.versions() if each.key == one.key or each.stage in _SCORING]
+        return window_counts({each.key: await self.registry.content(each.sha256) for each in known})
 
     async def _refuse(
         self, name: str, version: str, content: bytes, stage: Stage | None, error: ConfigurationError

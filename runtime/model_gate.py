@@ -4,10 +4,17 @@ What passes here is refused by the stream for nothing but what it answers to liv
 onnxruntime alone, never unpickled.
 """
 
+import contextlib
+from collections.abc import Iterable
+
+from contracts import ports
+from contracts.assets import AssetConfiguration
 from contracts.errors import ConfigurationError
 from contracts.models import FEATURE_HASH_KEY
+from processors.configured import window_counts
 from processors.own_features import FeatureCode
-from processors.scoring import reconstruction
+from processors.scoring import BUILT_IN_MODELS, reconstruction
+from processors.state_bound import check_state
 from runtime.feature_code import code_hash
 
 
@@ -45,6 +52,25 @@ def examine(key: str, content: bytes, stated_hash: str | None, code: FeatureCode
             f"model {key} was trained for feature code {trained_for[:64]}, {code.code_hash} is in use: train it again"
         )
     return trained_for
+
+
+def check_states(assets: Iterable[AssetConfiguration], models: ports.ModelStore) -> None:
+    """Refuse assets whose channels' state may grow beyond its limit, as far as their models' files are at hand.
+
+    A model that isn't counts as one of single windows; the worker, which has it, refuses what is too much then.
+
+    Raises
+    ------
+    ConfigurationError
+        With the asset, its models, what they may take, and the limit.
+    """
+    for asset in assets:
+        contents = {}
+        for model in asset.models:
+            if model.name not in BUILT_IN_MODELS:
+                with contextlib.suppress(ConfigurationError):
+                    contents[model.key] = models.load(model.name, model.version, model.sha256)
+        check_state(asset, window_counts(contents))
 
 
 def is_current(feature_hash: str, code: FeatureCode) -> bool:

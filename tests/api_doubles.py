@@ -19,6 +19,7 @@ from contracts.documents import Answer, Citation, Draft
 from contracts.errors import NotFound, Unavailable
 from contracts.ports import Assistant, Identity, Principal, TokenIssuer, WaveformSnapshot
 from tests.api_samples import (
+    EVIDENCE,
     NOW_NS,
     WINDOW_NS,
     alarm_row,
@@ -163,8 +164,8 @@ class Reader:
         self._check("scores", channel_id, from_ns, to_ns, limit)
         if self._asset_of(who, channel_id) is None:
             return []
-        row = {"model": "baseline", "version": "1", "value": None, "threshold": None, "learning": True}
-        return [{"window_start_ns": WINDOW_NS, **row}]
+        row = {"model": "baseline", "version": "1", "value": 4.2, "threshold": 3.5, "learning": False}
+        return [{"window_start_ns": WINDOW_NS, **row, "explanation": [msgspec.to_builtins(EVIDENCE)]}]
 
     async def readings(
         self, who: Principal, channel_id: str, from_ns: int, to_ns: int, limit: int

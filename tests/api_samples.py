@@ -160,5 +160,6 @@ def model_row(scores_for: list[str]) -> dict[str, Any]:
         "at_ns": NOW_NS,
         "scores_for": scores_for,
         "in_shadow_for": [],
+        "refused_on": [],
         "internal": "not for callers",
     }

@@ -141,7 +141,7 @@ MODELS: Final = """
         SELECT version.name, version.version, version.sha256, version.feature_hash, version.slot, version.stage,
             version.share, version.former, step.action, step.actor, step.reason,
             (extract(epoch FROM step.at) * 1000000000)::bigint AS at_ns, {for_real} AS scores_for,
-            {in_shadow} AS in_shadow_for
+            {in_shadow} AS in_shadow_for, {refused} AS refused_on
         FROM model_version AS version
         LEFT JOIN LATERAL (
             SELECT action, actor, reason, at FROM model_transition AS step
@@ -151,6 +151,13 @@ MODELS: Final = """
     WHERE (%(assets)s::text[] IS NULL AND %(sites)s::text[] IS NULL)
         OR cardinality(scores_for) > 0 OR cardinality(in_shadow_for) > 0
     ORDER BY name, string_to_array(version, '.')::bigint[] LIMIT %(limit)s
+"""
+REFUSED_ASSETS: Final = """
+    ARRAY(SELECT asset_id FROM (
+            SELECT DISTINCT ON (asset_id) asset_id, site_id, state, fault FROM condition
+            WHERE rule = 'model_refused' ORDER BY asset_id, sequence DESC
+        ) AS newest
+        WHERE state = 'raised' AND fault = version.name || '@' || version.version AND {scope} ORDER BY asset_id)
 """
 SCORED_ASSETS: Final = """
     ARRAY(SELECT asset_id FROM asset CROSS JOIN LATERAL jsonb_array_elements(configuration -> 'models') AS listed(model)

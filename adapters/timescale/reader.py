@@ -155,13 +155,14 @@ class HistoryReader:
         """Return versions of scoring models, by name and number.
 
         Keys: name, version, sha256, feature_hash, slot, stage, share, former; action, actor, reason and at_ns of the
-        newest step; scores_for and in_shadow_for, the ids of the assets in scope.
+        newest step; scores_for, in_shadow_for and refused_on, the ids of the assets in scope.
         """
         for_real, in_shadow = (
             sql.SQL(queries.SCORED_ASSETS).format(shadow=sql.Literal(shadow), scope=queries.SCOPE)
             for shadow in (False, True)
         )
-        query = sql.SQL(queries.MODELS).format(for_real=for_real, in_shadow=in_shadow)
+        refused = sql.SQL(queries.REFUSED_ASSETS).format(scope=queries.SCOPE)
+        query = sql.SQL(queries.MODELS).format(for_real=for_real, in_shadow=in_shadow, refused=refused)
         return await self._database.rows(query, **_parameters(who, MOST_ROWS))
 
     async def alarm(self, who: Principal, alarm_id: str) -> dict[str, Any]:

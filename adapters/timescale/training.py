@@ -25,6 +25,10 @@ _WINDOWS: Final = f"""
         AND (%(points)s::text[] IS NULL OR f.point_id = ANY(%(points)s)) AND f.channel_id = ANY(a.channel_ids)
     ORDER BY f.asset_id, f.channel_id, f.window_start_ns, f.stored_at DESC LIMIT %(limit)s
 """  # noqa: S608 -- the columns are the catalogue's
+_EVENTS: Final = """
+    SELECT asset_id, at_ns FROM machine_event
+    WHERE asset_id = ANY(%(assets)s::text[]) AND kind = %(kind)s ORDER BY asset_id, at_ns
+"""
 _CONDITIONS: Final = """
     SELECT asset_id, point_id, rule, state, sequence, at_ns, episode_started_at_ns
     FROM condition WHERE asset_id = ANY(%(assets)s::text[]) AND episode_started_at_ns < %(to_ns)s
@@ -66,6 +70,14 @@ async def windows_to_learn_from(
     if len(rows) > MOST_WINDOWS:
         raise ConfigurationError(f"more than {MOST_WINDOWS} windows in that span; take a shorter one or fewer assets")
     return rows
+
+
+async def events_of(database: Database, assets: Sequence[str], kind: str) -> dict[str, list[int]]:
+    """Return when events of a kind happened at assets, UTC ns, oldest first; assets without any are left out."""
+    found: dict[str, list[int]] = {}
+    for row in await database.rows(_EVENTS, assets=list(assets), kind=kind):
+        found.setdefault(row["asset_id"], []).append(row["at_ns"])
+    return found
 
 
 async def suspicions(database: Database, assets: Sequence[str], to_ns: int) -> list[Suspicion]:

@@ -1,17 +1,20 @@
 """A table to train on from a database's history.
 
+Maintenance begins a span: windows that end after it are standardised by their own normal, as in the stream.
+
 What isn't learnt from: partial windows, machines that stand still, run up or coast down, windows with a diagnosis, and
 all windows of a point from the beginning of a condition's episode until it cleared. What the stream's own scorers learn
 from is a little more, since one channel's diagnosis stops the asset's other channels here too.
 """
 
+import bisect
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 
 from adapters.timescale.database import Database
-from adapters.timescale.training import Suspicion, suspicions, windows_to_learn_from
+from adapters.timescale.training import Suspicion, events_of, suspicions, windows_to_learn_from
 from contracts.errors import ConfigurationError, NotFound
 from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
 from pipelines.training.table import (
@@ -25,6 +28,7 @@ from pipelines.training.table import (
     FeatureTable,
     table_of,
 )
+from processors.asset import MAINTENANCE
 from processors.regime import STOPPED, is_steady
 
 _ENDLESS: Final = 2**63 - 1
@@ -67,6 +71,7 @@ async def read_history(
         )
     spans = await suspicions(database, assets, to_ns)
     excluded = np.array(_reasons(rows, spans))
+    worked_on = await events_of(database, assets, MAINTENANCE)
     return table_of(
         FEATURE_NAMES,
         np.array([[row[name] for name in FEATURE_NAMES] for row in rows], dtype=np.float32),
@@ -77,6 +82,7 @@ async def read_history(
             "regime": np.array([row["regime"] for row in rows]),
             "excluded": excluded,
             "state": np.where(excluded == LEARNABLE, HEALTHY, UNKNOWN),
+            "span": [bisect.bisect_left(worked_on.get(row["asset_id"], []), row["window_end_ns"]) for row in rows],
         },
         code_hash=code_hash,
         source=f"history of {', '.join(assets)}",

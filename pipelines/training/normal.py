@@ -1,8 +1,9 @@
 """From feature vectors to what models see: robust z's of each series' own normal, one window or several at a time.
 
-The baseline is the stream's own, fed with the windows that may be learnt from in the order of time; so a model is
-trained on the numbers that it will score. Invariants: a row's z's depend on rows before it alone; an example that is
-learnt from holds no window that mustn't be.
+The baseline is the stream's own, fed with the windows that may be learnt from in the order of time, and begun anew
+after maintenance; so a model is trained on the numbers that it will score. Invariants: a row's z's depend on rows
+before it alone; an example that is learnt from holds no window that mustn't be, and none from either side of an end of
+a span.
 """
 
 from collections.abc import Callable

@@ -183,7 +183,7 @@ def joined(tables: list[FeatureTable], source: str) -> FeatureTable:
     kinds = {(table.features, table.code_hash) for table in tables}
     if len(kinds) != 1:
         raise SignalError(f"{source}: tables of {len(kinds)} kinds of features, one expected")
-    facts = ("machine", "channel", "regime", "excluded", "state")
+    facts = ("machine", "channel", "regime", "excluded", "state", "span")
     return table_of(
         tables[0].features,
         np.concatenate([table.values for table in tables]),

@@ -1,7 +1,8 @@
 """A table of feature vectors to train on: one row a window, with what is known of it.
 
 Rows come from a history, from recordings or from a file; from here on they are the same. Invariants: rows lie in the
-order of machine, channel and time; a row that mustn't be learnt from says why, and nothing takes the reason away; what
+order of machine, channel, span and time; a span ends where the machine was worked on, and what is normal is learnt in
+each by itself, as in the stream; a row that mustn't be learnt from says why, and nothing takes the reason away; what
 isn't defined is NaN, nothing is infinite.
 """
 
@@ -51,6 +52,8 @@ class FeatureTable:
         Whose window it is, in which regime, and why it isn't learnt from (empty where it may be).
     state : ndarray, shape (n,), int8
         `HEALTHY`, `FAULTY` or `UNKNOWN`.
+    span : ndarray, shape (n,), int32
+        How often the machine had been worked on before.
     code_hash : str
         The feature code that computed the values; empty where they aren't vibration features.
     source : str
@@ -65,6 +68,7 @@ class FeatureTable:
     regime: Words
     excluded: Words
     state: NDArray[np.int8]
+    span: NDArray[np.int32]
     code_hash: str
     source: str
 
@@ -87,14 +91,15 @@ class FeatureTable:
         return self.features == FEATURE_NAMES
 
     def series(self) -> list[I64]:
-        """Return the rows of each channel of each machine, oldest first."""
-        keys = np.char.add(np.char.add(self.machine, "\x1f"), self.channel)
+        """Return the rows of each channel of each machine and span, oldest first."""
+        keys = np.char.add(np.char.add(self.machine, "\x1f"), np.char.add(self.channel, "\x1f"))
+        keys = np.char.add(keys, self.span.astype(np.str_))
         _, starts = np.unique(keys, return_index=True)
         return [np.asarray(rows, dtype=np.int64) for rows in np.split(np.arange(len(self)), np.sort(starts)[1:])]
 
     def rows(self, chosen: I64, values: F32) -> "FeatureTable":
         """Return some rows as a table of their own, with other values, (m, F)."""
-        facts = ("times_ns", "machine", "channel", "regime", "excluded", "state")
+        facts = ("times_ns", "machine", "channel", "regime", "excluded", "state", "span")
         return replace(self, values=values, **{name: getattr(self, name)[chosen] for name in facts})
 
     def reasons(self) -> dict[str, int]:
@@ -122,7 +127,8 @@ def table_of(
     times_ns : ndarray, shape (n,)
         Starts of the windows, UTC ns.
     facts : dict
-        ``machine``, ``channel``, ``regime``, ``excluded`` and ``state``: one entry a row, or one for all.
+        ``machine``, ``channel``, ``regime``, ``excluded`` and ``state``, and ``span`` where machines were worked on:
+        one entry a row, or one for all.
     code_hash, source : str
         As in `FeatureTable`.
 
@@ -133,7 +139,8 @@ def table_of(
     Raises
     ------
     SignalError
-        Without a row, for other shapes, and for a machine's channel with two windows at one time.
+        Without a row, for other shapes, for a machine's channel with two windows at one time, and for spans that aren't
+        in the order of time.
 
     Examples
     --------
@@ -147,26 +154,32 @@ def table_of(
         raise SignalError(
             f"{source}: values of shape {values.shape}; at least one row of {len(features)} values needed"
         )
-    full = {name: np.broadcast_to(np.asarray(facts[name]), (n,)) for name in facts}
+    full = {name: np.broadcast_to(np.asarray(one), (n,)) for name, one in {"span": 0, **facts}.items()}
     words = {name: full[name].astype(np.str_) for name in ("machine", "channel", "regime", "excluded")}
-    order = np.lexsort((times_ns, words["channel"], words["machine"]))
+    order = np.lexsort((times_ns, full["span"], words["channel"], words["machine"]))
     clean = np.where(np.isfinite(values), values, np.nan).astype(np.float32)[order]
     table = FeatureTable(
         features=features,
         values=clean,
         times_ns=np.asarray(times_ns, dtype=np.int64)[order],
         state=full["state"].astype(np.int8)[order],
+        span=full["span"].astype(np.int32)[order],
         code_hash=code_hash,
         source=source,
         **{name: column[order] for name, column in words.items()},
     )
-    for rows in table.series():
-        again = np.flatnonzero(np.diff(table.times_ns[rows]) <= 0)
-        if again.size:
-            row = rows[again[0]]
-            raise SignalError(
-                f"{source}: {table.machine[row]}, {table.channel[row]} has two windows at {table.times_ns[row]} ns"
-            )
+    same = (table.machine[1:] == table.machine[:-1]) & (table.channel[1:] == table.channel[:-1])
+    wrong = np.flatnonzero(same & (np.diff(table.times_ns) <= 0))
+    if wrong.size:
+        row = int(wrong[0]) + 1
+        what = (
+            "two windows"
+            if table.span[row] == table.span[row - 1]
+            else f"a window of span {table.span[row]} too early,"
+        )
+        raise SignalError(
+            f"{source}: {table.machine[row]}, {table.channel[row]} has {what} at {table.times_ns[row]} ns"
+        )
     return table
 
 

@@ -27,7 +27,7 @@ from pipelines.training.table import (
 )
 
 _STATES: Final = {"": UNKNOWN, "unknown": UNKNOWN, "healthy": HEALTHY, "faulty": FAULTY}
-_FACTS: Final = ("machine", "channel", "time", "regime", "excluded", "state", "code_hash")
+_FACTS: Final = ("machine", "channel", "time", "regime", "excluded", "state", "span", "code_hash")
 _NEEDED: Final = ("machine", "channel", "time", "code_hash")
 _MOST_CELLS: Final = 50_000_000
 
@@ -71,6 +71,7 @@ def save_table(table: FeatureTable, path: Path) -> None:
             regime=table.regime,
             excluded=table.excluded,
             state=table.state,
+            span=table.span,
             code_hash=np.array(table.code_hash),
         )
 
@@ -79,8 +80,8 @@ def read_table(path: Path) -> FeatureTable:
     """Return the table in an archive (.npz) or a CSV file.
 
     A CSV file has the columns machine, channel, time (RFC 3339, or UTC ns) and code_hash, features of the catalogue
-    under their names, and perhaps regime, excluded (why a row isn't learnt from) and state (healthy, faulty, unknown).
-    Features that it lacks are undefined; empty cells are too.
+    under their names, and perhaps regime, excluded (why a row isn't learnt from), state (healthy, faulty, unknown) and
+    span (how often the machine had been worked on before). Features that it lacks are undefined; empty cells are too.
 
     Raises
     ------
@@ -105,6 +106,7 @@ def _from_archive(path: Path) -> FeatureTable:
     if missing:
         raise SignalError(f"{path}: {', '.join(missing)} missing; there are {', '.join(arrays)}")
     facts = {name: arrays[name] for name in ("machine", "channel", "regime", "excluded", "state")}
+    facts["span"] = arrays.get("span", np.zeros(1))  # tables written before there were any
     try:
         return table_of(
             tuple(arrays["features"].tolist()),
@@ -141,6 +143,9 @@ def _from_csv(path: Path) -> FeatureTable:
     facts = {name: np.array([row.get(name) or "" for _, row in rows]) for name in ("machine", "channel", "regime")}
     facts["excluded"] = np.array([row.get("excluded") or "" for _, row in rows])
     facts["state"] = np.array([_state(path, line, row.get("state") or "") for line, row in rows])
+    facts["span"] = np.array(
+        [_number(path, line, "span", row.get("span") or "0") for line, row in rows], dtype=np.int32
+    )
     times_ns = np.array([_time_ns(path, line, row["time"]) for line, row in rows], dtype=np.int64)
     return table_of(FEATURE_NAMES, values, times_ns, facts, code_hash=hashes.pop() if hashes else "", source=path.name)
 

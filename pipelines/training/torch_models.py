@@ -1,11 +1,12 @@
 """A PyTorch model of the user's own, trained and exported here: optional, since PyTorch takes 5 GB.
 
 The user brings a function that builds a module; nothing pickled is read. The exported model is compared with the
-trained one as every other is.
+trained one as every other is. What the user's own code raises ends the training with one line that says where.
 """
 
+import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -72,7 +73,7 @@ class TorchModel:
     def rebuild(self, x: F32) -> F64:
         """Return the newest windows (m, F) as PyTorch has them."""
         torch = _torch()
-        with torch.no_grad():
+        with _yours("asked"), torch.no_grad():
             parts = [
                 self.module(torch.from_numpy(np.ascontiguousarray(x[start : start + _ROWS_AT_ONCE]))).numpy()
                 for start in range(0, len(x), _ROWS_AT_ONCE)
@@ -82,30 +83,50 @@ class TorchModel:
     def export(self) -> ModelProto:
         """Return the module in ONNX form."""
         torch, content = _torch(), io.BytesIO()
-        torch.onnx.export(
-            self.module,
-            (torch.from_numpy(self.example),),
-            content,
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_axes={INPUT: {0: "rows"}, OUTPUT: {0: "rows"}},
-            opset_version=OPSET,
-            dynamo=False,
-        )
+        with _yours("exported"):
+            torch.onnx.export(
+                self.module,
+                (torch.from_numpy(self.example),),
+                content,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes={INPUT: {0: "rows"}, OUTPUT: {0: "rows"}},
+                opset_version=OPSET,
+                dynamo=False,
+            )
         model = onnx.load_from_string(content.getvalue())
         model.ir_version = IR_VERSION
         return model
 
 
 def _fit(build: Build, window_count: int, x: F32, settings: Settings, seed: int) -> TorchModel:
-    torch, rng = _torch(), np.random.default_rng(seed)
+    torch = _torch()
     torch.manual_seed(seed)
-    module = build(x.shape[-1], window_count)
+    with _yours("built"):
+        module = build(x.shape[-1], window_count)
     if not isinstance(module, torch.nn.Module):
         raise ConfigurationError(f"the function built a {type(module).__name__}, a torch.nn.Module is needed")
+    example = np.ascontiguousarray(x[:2])
+    module.eval()
+    with _yours("asked"), torch.no_grad():
+        shape = tuple(module(torch.from_numpy(example)).shape)
+    if shape != (len(example), x.shape[-1]):
+        raise ConfigurationError(
+            f"your module gives shape {shape} for {example.shape}; the newest window of each example is needed,"
+            f" {(len(example), x.shape[-1])}"
+        )
+    module.train()
+    with _yours("trained"):
+        _descend(module, x, settings, seed)
+    module.eval()
+    return TorchModel(module, example)
+
+
+def _descend(module: Any, x: F32, settings: Settings, seed: int) -> None:
+    """Train a module to give the newest window of noisy examples, by Adam."""
+    torch, rng = _torch(), np.random.default_rng(seed)
     optimizer = torch.optim.Adam(module.parameters(), lr=settings["learning_rate"])
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings["steps"])
-    module.train()
     for _ in range(settings["steps"]):
         rows = torch.from_numpy(x[rng.integers(0, len(x), _BATCH)])
         wanted = rows if rows.ndim == 2 else rows[:, -1]
@@ -114,8 +135,15 @@ def _fit(build: Build, window_count: int, x: F32, settings: Settings, seed: int)
         loss.backward()
         optimizer.step()
         schedule.step()
-    module.eval()
-    return TorchModel(module, np.ascontiguousarray(x[:2]))
+
+
+@contextlib.contextmanager
+def _yours(what: str) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:  # the module is the user's: it may raise anything
+        lines = str(error).strip().splitlines() or [""]
+        raise ConfigurationError(f"your module can't be {what}: {type(error).__name__}: {lines[0]}"[:500]) from error
 
 
 def _torch() -> Any:
@@ -123,6 +151,6 @@ def _torch() -> Any:
         import torch  # noqa: PLC0415 -- optional
     except ModuleNotFoundError as error:
         raise ConfigurationError(
-            f"{error.name} isn't installed; it is yours to bring (docs/training.md): pip install --group torch"
+            f"{error.name} isn't installed; it is yours to bring (docs/training.md): ./faultline bootstrap torch"
         ) from None
     return torch

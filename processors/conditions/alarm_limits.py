@@ -12,15 +12,16 @@ Windows a month follow from the shortest time between two windows seen so far: b
 
 Invariants: no limit, and so no alarm, before ``values_needed(α)`` windows; no limit below 1, since an alarm needs
 windows over the threshold; a limit that is known stays, since one that follows the machine learns a fault that grows
-slowly; a model that learns anew takes its limits with it; memory is bounded, the regimes visited longest ago are
-forgotten first.
+slowly; a model that learns anew takes its limits with it; memory is bounded, whatever models there are: the regimes
+visited longest ago are forgotten first, and models that the configuration no longer names.
 
 Windows that are suspect by their score alone do count: were they left out, no limit could ever lie above the threshold.
 Those that a diagnosis, a zone or a sensor speaks against don't.
 """
 
 import bisect
-from collections.abc import Iterable, Mapping
+import struct
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -38,7 +39,13 @@ _LARGEST_ALPHA: Final = 0.1
 #: Progress is told at every power of two, and so many times on the way.
 _REPORTS: Final = 200
 #: Longer rows are calibrated by their last so many windows; the gate asks for the rest.
-_LONGEST_ROW: Final = 64
+LONGEST_ROW: Final = 64
+#: Calibrations at a point; a model has them in `MAX_REGIMES` regimes at most, and in the fewest at least.
+MOST_CALIBRATIONS: Final = 36
+FEWEST_REGIMES: Final = 4
+_LARGEST: Final = float(np.finfo(np.float16).max)
+#: A regime's place among the names, its windows, how many ratios follow, and whether it is untold.
+_CALIBRATION: Final = struct.Struct("<HIBB")
 
 
 @dataclass(slots=True)
@@ -54,11 +61,11 @@ class Calibration:
     _limit: tuple[float, float] | None = None
 
     def add(self, ratio: float) -> None:
-        """Take the sustained ratio of one normal window, as float32."""
+        """Take the sustained ratio of one normal window, as the next float16 that isn't below it."""
         self.count += 1
         at = bisect.bisect_left(self.largest, ratio)
         if at or len(self.largest) < KEPT:
-            self.largest.insert(at, float(np.float32(ratio)))
+            self.largest.insert(at, _not_below(ratio))
             del self.largest[:-KEPT]
             self._limit = None
 
@@ -74,12 +81,13 @@ class LimitsState:
     """What a snapshot holds.
 
     For each point the end of its last window and the shortest time between two, ns; for each (point, model) the last
-    ratios, and its regimes in the order of last visits.
+    ratios, and its regimes in the order of last visits: `_CALIBRATION` and the largest ratios as float16. ``names`` are
+    those of the regimes.
     """
 
     pace: dict[str, tuple[int, int]] = field(default_factory=dict)
-    recent: list[tuple[str, str, list[float]]] = field(default_factory=list)
-    regimes: list[tuple[str, str, str, int, bytes, bool]] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+    models: list[tuple[str, str, list[float], bytes]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,37 +118,47 @@ class AlarmLimits:
     def __init__(self, config: AssetConfiguration, state: LimitsState) -> None:
         self._take_settings(config)
         self._pace = dict(state.pace)
-        self._recent = {(point_id, model): ratios for point_id, model, ratios in state.recent}
-        self._regimes: dict[tuple[str, str], dict[str, Calibration]] = {}
-        for point_id, model, regime, count, largest, untold in state.regimes:
-            ratios = np.frombuffer(largest, dtype="<f4").tolist()
-            self._regimes.setdefault((point_id, model), {})[regime] = Calibration(count, ratios, untold)
+        self._recent = {(point_id, model): ratios for point_id, model, ratios, _ in state.models if ratios}
+        self._regimes = {
+            (point_id, model): _unpacked(packed, state.names) for point_id, model, _, packed in state.models if packed
+        }
         self._changes: list[AlarmLimit] = []
 
     def _take_settings(self, config: AssetConfiguration) -> None:
         self._asset_id = config.asset_id
-        self._row = min(config.rules.raise_after, _LONGEST_ROW)
+        self._row = min(config.rules.raise_after, LONGEST_ROW)
         self._share = share_of(config)
+        self._models = models_of(config)
+        self._most_regimes = most_regimes(len(self._models))
         self._hop_ns = round(config.window.hop_s * 1e9)
 
     def snapshot(self) -> LimitsState:
-        """Return the state; largest ratios as little-endian float32."""
+        """Return the state."""
+        names = sorted({regime for regimes in self._regimes.values() for regime in regimes})
+        places = {name: place for place, name in enumerate(names)}
+        known = sorted(place for place in {*self._recent, *self._regimes} if self._knows(place))
         return LimitsState(
             dict(self._pace),
-            [(point_id, model, ratios) for (point_id, model), ratios in self._recent.items()],
-            [
-                (point_id, model, regime, kept.count, np.array(kept.largest, dtype="<f4").tobytes(), kept.untold)
-                for (point_id, model), regimes in self._regimes.items()
-                for regime, kept in regimes.items()
-            ],
+            names,
+            [(*at, self._recent.get(at, []), _packed(self._regimes.get(at, {}), places)) for at in known],
         )
 
+    def _knows(self, place: tuple[str, str]) -> bool:
+        return bool(self._recent.get(place) or self._regimes.get(place))
+
     def reconfigure(self, config: AssetConfiguration) -> None:
-        """Take another budget; what is calibrated stays, unless an alarm takes another number of windows now."""
-        if min(config.rules.raise_after, _LONGEST_ROW) != self._row:
+        """Take another budget and other models.
+
+        What is calibrated stays, unless an alarm takes another number of windows now, or the model is named no more.
+        """
+        if min(config.rules.raise_after, LONGEST_ROW) != self._row:
             self._recent.clear()
             self._regimes.clear()
         self._take_settings(config)
+        for place in [*self._recent, *self._regimes]:
+            if place[1] not in self._models:
+                self._recent.pop(place, None)
+                self._regimes.pop(place, None)
         for regimes in self._regimes.values():
             for kept in regimes.values():
                 kept.untold = True
@@ -204,7 +222,7 @@ class AlarmLimits:
     def _visit(self, place: tuple[str, str], regime: str) -> Calibration:
         regimes = self._regimes.setdefault(place, {})
         kept = regimes[regime] = regimes.pop(regime) if regime in regimes else Calibration()
-        if len(regimes) > MAX_REGIMES:
+        while len(regimes) > self._most_regimes:
             del regimes[next(iter(regimes))]
         return kept
 
@@ -234,6 +252,33 @@ class AlarmLimits:
         )
 
 
+def _packed(regimes: Mapping[str, Calibration], places: Mapping[str, int]) -> bytes:
+    return b"".join(
+        _CALIBRATION.pack(places[regime], min(kept.count, 2**32 - 1), len(kept.largest), kept.untold)
+        + np.array(kept.largest, dtype="<f2").tobytes()
+        for regime, kept in regimes.items()
+    )
+
+
+def _unpacked(packed: bytes, names: Sequence[str]) -> dict[str, Calibration]:
+    regimes, at = {}, 0
+    while at < len(packed):
+        place, count, kept, untold = _CALIBRATION.unpack_from(packed, at)
+        at += _CALIBRATION.size
+        largest = np.frombuffer(packed, dtype="<f2", count=kept, offset=at).astype(np.float64).tolist()
+        regimes[names[place]] = Calibration(count, largest, bool(untold))
+        at += 2 * kept
+    return regimes
+
+
+def _not_below(ratio: float) -> float:
+    """Return the smallest float16 that isn't below a ratio; the largest where it lies above all."""
+    ratio = min(ratio, _LARGEST)
+    near = np.float16(ratio)
+    # compared as float64: against a float16 NumPy would round the ratio itself
+    return float(near if float(near) >= ratio else np.nextafter(near, np.float16(np.inf)))
+
+
 def _worth_telling(count: int, needed: int) -> bool:
     return count == needed or count & (count - 1) == 0 or count % max(1, needed // _REPORTS) == 0
 
@@ -249,8 +294,23 @@ def share_of(config: AssetConfiguration) -> float:
     0.5
     """
     points = sum(any(channel.quantity == "acceleration" for channel in point.channels) for point in config.points)
-    models = {reference.name for reference in config.models} | {"baseline"}
-    return config.rules.false_alarms_per_month / (max(points, 1) * len(models))
+    return config.rules.false_alarms_per_month / (max(points, 1) * len(models_of(config)))
+
+
+def models_of(config: AssetConfiguration) -> set[str]:
+    """Return the names of the models that may raise alarms."""
+    return {reference.name for reference in config.models} | {"baseline"}
+
+
+def most_regimes(models: int) -> int:
+    """Return in how many regimes each of so many models is calibrated at a point.
+
+    Examples
+    --------
+    >>> [most_regimes(models) for models in (1, 3, 4, 6, 12)]
+    [12, 12, 9, 6, 4]
+    """
+    return max(FEWEST_REGIMES, min(MAX_REGIMES, MOST_CALIBRATIONS // models))
 
 
 def ratios_of(channels: Iterable[ChannelAssessment]) -> Mapping[str, float | None]:

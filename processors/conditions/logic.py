@@ -33,7 +33,9 @@ MODEL_REFUSED: Final = "model_refused"
 _ANOMALY: Final = "anomaly"
 _SENSOR_FAULT: Final = "sensor_fault"
 _BEARING_FAULT: Final = "bearing_fault"
-_VERSION: Final = b"\x02"
+_VERSION: Final = b"\x03"
+#: In this format limits were kept in another form: they are calibrated anew.
+_BEFORE: Final = b"\x02"
 
 
 @dataclass(slots=True)
@@ -42,6 +44,12 @@ class _State:
     #: (point, rule, gate) in the order of first use.
     gates: list[tuple[str, str, Gate]] = field(default_factory=list)
     limits: LimitsState = field(default_factory=LimitsState)
+
+
+@dataclass(slots=True)
+class _StateBefore:
+    sequence: int
+    gates: list[tuple[str, str, Gate]]
 
 
 class ConditionLogic:
@@ -72,6 +80,9 @@ class ConditionLogic:
         """
         if resume_state is None:
             return cls(config, _State())
+        if resume_state[:1] == _BEFORE:
+            before = msgspec.msgpack.decode(resume_state[1:], type=_StateBefore)
+            return cls(config, _State(before.sequence, before.gates))
         if resume_state[:1] != _VERSION:
             raise ConfigurationError(
                 f"condition state of {config.asset_id} has format {resume_state[:1]!r}, {_VERSION!r} expected"

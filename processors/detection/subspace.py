@@ -120,13 +120,37 @@ class Subspace:
         """
         if normal.ndim != 2 or len(normal) <= normal.shape[1] or not np.isfinite(normal).all():
             raise SignalError(f"calibration of shape {normal.shape}; finite, with more rows than channels needed")
-        if not 0.0 < share < 1.0:
-            raise SignalError(f"share {share} of the variance; between 0 and 1 needed")
         mean, scale = normal.mean(axis=0), normal.std(axis=0, ddof=1)
         if not (scale > 0.0).all():
             raise SignalError(f"channel {int(np.argmin(scale))} is constant: {normal[0, int(np.argmin(scale))]}")
         standard = (normal - mean) / scale
-        variances, vectors = np.linalg.eigh(standard.T @ standard / (len(normal) - 1))
+        return cls.of_correlations(mean, scale, standard.T @ standard / (len(normal) - 1), share)
+
+    @classmethod
+    def of_correlations(cls, mean: F64, scale: F64, correlations: F64, share: float) -> Self:
+        """Return the components of channels whose correlations are known.
+
+        Parameters
+        ----------
+        mean, scale : ndarray, shape (c,), float64
+            Means and standard deviations.
+        correlations : ndarray, shape (c, c), float64
+            The channels' correlations.
+        share : float
+            Between 0 and 1.
+
+        Returns
+        -------
+        subspace : Subspace
+
+        Raises
+        ------
+        SignalError
+            If `share` is outside its bounds.
+        """
+        if not 0.0 < share < 1.0:
+            raise SignalError(f"share {share} of the variance; between 0 and 1 needed")
+        variances, vectors = np.linalg.eigh(correlations)
         variances, directions = variances[::-1], np.ascontiguousarray(vectors.T[::-1])
         kept = int(np.searchsorted(np.cumsum(variances), share * variances.sum()) + 1)
         return cls(mean, scale, directions, variances, min(kept, len(variances) - 1))

@@ -1,8 +1,7 @@
 """All scores of one asset's channels: the robust baseline, and the challengers its configuration names.
 
 Invariants: a window is scored before it is learnt; scores are a function of the inputs and the state; channels don't
-influence each other; the state of a channel with the default scorers and one model of several windows stays below
-16 KiB.
+influence each other; the state of a channel is bounded by what its configuration names (`processors.state_bound`).
 
 The challengers see robust z's, so that they begin where the baseline of the regime is known; each is silent until its
 conformal threshold in that regime is.

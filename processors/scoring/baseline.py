@@ -25,6 +25,8 @@ MAX_ROWS: Final = 16
 #: Regimes known to a channel, and how many of them may be learning at once.
 MAX_REGIMES: Final = 12
 MAX_LEARNING: Final = 4
+#: Rows kept in all regimes that are learning: as many as two that a machine goes to and fro between may need, and one.
+MAX_LEARNING_ROWS: Final = 2 * (MAX_ROWS - 1) + 1
 
 #: Values needed to know a feature's spread.
 _MIN_VALUES: Final = 3
@@ -86,7 +88,6 @@ class Baseline:
         """
         if name not in self.regimes:
             self.regimes[name] = Regime()
-            self._forget()
         regime = self.regimes[name]
         if regime.centre is not None:
             return
@@ -97,10 +98,12 @@ class Baseline:
         if regime.seen >= self._windows:
             regime.centre, regime.scale = centre_and_scale(np.array(regime.rows))
             regime.rows = []
+        self._forget()
 
     def _forget(self) -> None:
         learning = [name for name, regime in self.regimes.items() if regime.centre is None]
-        if len(learning) > MAX_LEARNING:
+        rows = sum(len(self.regimes[name].rows) for name in learning)
+        if len(learning) > MAX_LEARNING or rows > MAX_LEARNING_ROWS:
             del self.regimes[learning[0]]
         if len(self.regimes) > MAX_REGIMES:
             del self.regimes[next(iter(self.regimes))]

@@ -4,19 +4,22 @@ The threshold is the ⌈(n + 1)(1 - α)⌉-th smallest of n scores of normal win
 probability α at most, whatever the scores' distribution (Vovk, Gammerman & Shafer, Algorithmic Learning in a Random
 World, 2005). Below n = 99 no threshold of α = 0.01 exists, and none is given.
 
-Invariant: only the largest scores are kept, since the threshold is always among them; memory is constant.
+Invariants: only the largest scores are kept, since the threshold is always among them; a score is kept as the next
+float32 that isn't below it, so that nothing that was seen exceeds it; a threshold that stays as it is stands alone.
 """
 
 import bisect
 import math
 from typing import Final
 
+import numpy as np
+
 ALPHA: Final = 0.01
 #: Windows needed for a threshold, and windows after which it stays as it is.
 MIN_WINDOWS: Final = 99
 MAX_WINDOWS: Final = 999
 #: Rank from the top of the threshold after ``MAX_WINDOWS``: more scores are never needed.
-_KEPT: Final = 10
+KEPT: Final = 10
 
 
 class Calibration:
@@ -33,9 +36,9 @@ class Calibration:
     --------
     >>> calibration = Calibration()
     >>> for score in range(99):
-    ...     calibration.add(score / 100)
+    ...     calibration.add(score / 64)
     >>> calibration.threshold
-    0.98
+    1.53125
     """
 
     def __init__(self, count: int = 0, largest: list[float] | None = None) -> None:
@@ -47,6 +50,8 @@ class Calibration:
         """The score that a normal window exceeds with probability α at most; ``None`` while too few are known."""
         if self.count < MIN_WINDOWS:
             return None
+        if self.count >= MAX_WINDOWS:
+            return self.largest[0]
         from_top = self.count - math.ceil((self.count + 1) * (1 - ALPHA)) + 1
         return self.largest[-from_top]
 
@@ -55,6 +60,15 @@ class Calibration:
         if self.count >= MAX_WINDOWS:
             return
         self.count += 1
-        bisect.insort(self.largest, score)
-        if len(self.largest) > _KEPT:
-            del self.largest[0]
+        if len(self.largest) < KEPT or score > self.largest[0]:
+            bisect.insort(self.largest, _not_below(score))
+            del self.largest[:-KEPT]
+        if self.count == MAX_WINDOWS:
+            del self.largest[1:]
+
+
+def _not_below(score: float) -> float:
+    """Return the smallest float32 that isn't below a score."""
+    near = np.float32(score)
+    # compared as float64: against a float32 NumPy would round the score itself
+    return float(near if float(near) >= score else np.nextafter(near, np.float32(np.inf)))

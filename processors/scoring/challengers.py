@@ -25,6 +25,16 @@ SCORERS: Final[Mapping[str, Callable[[bytes | None], Scorer]]] = {
     "standard-scaler": StandardScaling,
     "quantile-filter": QuantileFilter,
 }
+#: What a scorer's state takes at most, bytes (tested).
+SCORER_BYTES: Final[Mapping[str, int]] = {
+    "ewma": 392,
+    "cusum": 392,
+    "page-hinkley": 520,
+    "adwin": 2048,
+    "t2-spe": 1280,
+    "standard-scaler": 264,
+    "quantile-filter": 128,
+}
 #: Models that come with the code: they need no bytes.
 BUILT_IN_MODELS: Final = frozenset({BASELINE, HALF_SPACE_TREES, *SCORERS})
 

@@ -36,7 +36,7 @@ _CHART, _MEAN, _SQUARES, _LEVEL = range(4)
 
 
 class _Chart(ABC):
-    """A number for each feature of which more is worse, beside mean, squared deviations, and a chart's own level.
+    """A number for each feature of which more is worse, beside mean, squared deviations, and a level where it has one.
 
     Parameters
     ----------
@@ -49,10 +49,12 @@ class _Chart(ABC):
         If the snapshot has another length.
     """
 
+    _rows = 3
+
     def __init__(self, state: bytes | None = None) -> None:
-        numbers = numbers_of(state, 1 + 4 * _N, "a chart")
+        numbers = numbers_of(state, 1 + self._rows * _N, "a chart")
         self._count = int(numbers[0])
-        self._state = numbers[1:].reshape(4, _N)
+        self._state = numbers[1:].reshape(self._rows, _N)
 
     @abstractmethod
     def _after(self, x: F64) -> F64:
@@ -115,6 +117,8 @@ class Cusum(_Chart):
 
 class PageHinkley(_Chart):
     """Sums S = max(0, αS + z - mean - δ), σ, with the mean of all normal windows since the start."""
+
+    _rows = 4
 
     def _mean_with(self, x: F64) -> F64:
         return np.asarray(self._state[_LEVEL] + (x - self._state[_LEVEL]) / (self._count - STARTED + 1))

@@ -40,11 +40,11 @@ _HALF_WAY_Z: Final = 3.0
 #: Bytes of the counter and the flag before the masses.
 _HEAD: Final = 2
 _LEAVES: Final = 2**HEIGHT
-_STATE_BYTES: Final = _HEAD + 2 * N_TREES * _LEAVES
+STATE_BYTES: Final = _HEAD + 2 * N_TREES * _LEAVES
 #: States of all nodes, as they were written before.
-_OLD_STATE_BYTES: Final = _HEAD + 2 * N_TREES * _NODES
+_OLD_BYTES: Final = _HEAD + 2 * N_TREES * _NODES
 #: The state of a forest that scores, though it has counted nothing.
-READY: Final = bytes([0, 1]) + bytes(_STATE_BYTES - _HEAD)
+READY: Final = bytes([0, 1]) + bytes(STATE_BYTES - _HEAD)
 
 
 class Forest:
@@ -71,9 +71,9 @@ class Forest:
     """
 
     def __init__(self, seed: int, masses: bytes | None = None) -> None:
-        state = masses or bytes(_STATE_BYTES)
-        if len(state) not in {_STATE_BYTES, _OLD_STATE_BYTES}:
-            raise ConfigurationError(f"half-space trees have {_STATE_BYTES} bytes of state, not {len(state)}")
+        state = masses or bytes(STATE_BYTES)
+        if len(state) not in {STATE_BYTES, _OLD_BYTES}:
+            raise ConfigurationError(f"half-space trees have {STATE_BYTES} bytes of state, not {len(state)}")
         self._counter, self._ready = state[0], bool(state[1])
         counted = np.frombuffer(state, np.uint8, offset=_HEAD).reshape(2, N_TREES, -1)
         self.masses = counted.copy() if counted.shape[-1] == _NODES else _summed(counted)

@@ -1,5 +1,7 @@
 """Scoring state as bytes: versioned, plain little-endian arrays in msgpack, nothing that executes when read."""
 
+import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +14,11 @@ from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
 from processors.scoring.baseline import Regime
 from processors.scoring.calibration import Calibration
 
-_VERSION: Final = b"\x02"
+_VERSION: Final = b"\x03"
+#: What this format held can't be had from these.
+_BEFORE: Final = (b"\x02",)
+#: A model's place among the names, and the windows of its calibration; its scores follow.
+_CALIBRATION: Final = struct.Struct("<BHB")
 
 
 @dataclass(slots=True)
@@ -27,56 +33,65 @@ class ChannelState:
     scorers: dict[str, bytes] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class _RegimeState:
+class _RegimeState(msgspec.Struct, array_like=True):
     name: str
     seen: int
     #: Rows while learning; centre and scale once learnt.
     arrays: bytes
     learnt: bool
-    #: model → (windows, largest scores as float64)
-    calibrations: dict[str, tuple[int, bytes]]
+    #: Of each model that is calibrated here: `_CALIBRATION` and its largest scores as float32.
+    calibrations: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class _State:
+class _State(msgspec.Struct, array_like=True):
     catalogue_version: int
+    #: Models that are calibrated, ``name@version``.
+    models: list[str]
     channels: dict[str, tuple[list[_RegimeState], bytes | None, dict[str, bytes]]]
 
 
 def pack(channels: dict[str, ChannelState]) -> bytes:
     """Return the state of all channels as bytes."""
+    regimes = [regime for channel in channels.values() for regime in channel.regimes.values()]
+    models = list(dict.fromkeys(model for regime in regimes for model in regime.calibrations))
+    places = {model: place for place, model in enumerate(models)}
     packed = {
         channel_id: (
-            [_pack_regime(name, regime) for name, regime in channel.regimes.items()],
+            [_pack_regime(name, regime, places) for name, regime in channel.regimes.items()],
             channel.masses,
             channel.scorers,
         )
         for channel_id, channel in channels.items()
     }
-    return _VERSION + msgspec.msgpack.encode(_State(CATALOGUE_VERSION, packed))
+    return _VERSION + msgspec.msgpack.encode(_State(CATALOGUE_VERSION, models, packed))
 
 
 def unpack(state: bytes) -> dict[str, ChannelState]:
-    """Return what `pack` wrote; empty where the features have changed their meaning since: all is learnt anew.
+    """Return what `pack` wrote.
+
+    Empty where the features have changed their meaning since, or the format was another: all is learnt anew.
 
     Raises
     ------
     ConfigurationError
-        If the format is another one.
+        If the format is none that there has been.
     """
+    if state[:1] in _BEFORE:
+        return {}
     if state[:1] != _VERSION:
         raise ConfigurationError(f"scoring state has format {state[:1]!r}, {_VERSION!r} expected")
     packed = msgspec.msgpack.decode(state[1:], type=_State)
     if packed.catalogue_version != CATALOGUE_VERSION:
         return {}
     return {
-        channel_id: ChannelState({regime.name: _unpack_regime(regime) for regime in regimes}, masses, scorers)
+        channel_id: ChannelState(
+            {regime.name: _unpack_regime(regime, packed.models) for regime in regimes}, masses, scorers
+        )
         for channel_id, (regimes, masses, scorers) in packed.channels.items()
     }
 
 
-def _pack_regime(name: str, regime: Regime) -> _RegimeState:
+def _pack_regime(name: str, regime: Regime, places: Mapping[str, int]) -> _RegimeState:
     learnt = regime.centre is not None and regime.scale is not None
     arrays = [regime.centre, regime.scale] if learnt else regime.rows
     return _RegimeState(
@@ -84,22 +99,28 @@ def _pack_regime(name: str, regime: Regime) -> _RegimeState:
         seen=regime.seen,
         arrays=b"".join(_bytes(array) for array in arrays if array is not None),
         learnt=learnt,
-        calibrations={
-            model: (calibration.count, np.array(calibration.largest, dtype="<f8").tobytes())
+        calibrations=b"".join(
+            _CALIBRATION.pack(places[model], calibration.count, len(calibration.largest))
+            + np.array(calibration.largest, dtype="<f4").tobytes()
             for model, calibration in regime.calibrations.items()
-        },
+        ),
     )
 
 
-def _unpack_regime(packed: _RegimeState) -> Regime:
+def _unpack_regime(packed: _RegimeState, models: Sequence[str]) -> Regime:
     rows = np.frombuffer(packed.arrays, dtype="<f4").astype(np.float32).reshape(-1, len(FEATURE_NAMES))
     regime = Regime(seen=packed.seen)
     if packed.learnt:
         regime.centre, regime.scale = rows[0], rows[1]
     else:
         regime.rows = list(rows)
-    for model, (count, largest) in packed.calibrations.items():
-        regime.calibrations[model] = Calibration(count, np.frombuffer(largest, dtype="<f8").tolist())
+    at = 0
+    while at < len(packed.calibrations):
+        place, count, kept = _CALIBRATION.unpack_from(packed.calibrations, at)
+        at += _CALIBRATION.size
+        largest = np.frombuffer(packed.calibrations, dtype="<f4", count=kept, offset=at).astype(np.float64).tolist()
+        regime.calibrations[models[place]] = Calibration(count, largest)
+        at += 4 * kept
     return regime
 
 

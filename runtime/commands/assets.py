@@ -15,6 +15,7 @@ from rich.table import Table
 
 from adapters.asset_files import AssetImport, read_asset_files, read_bearings
 from adapters.kafka import KafkaSink, ensure_topics
+from adapters.models import ModelFolder
 from adapters.timescale import AssetRegistry, Database, migrate
 from contracts.assets import AssetConfiguration, ServiceEvent
 from contracts.errors import NotFound
@@ -25,6 +26,7 @@ from runtime.clock import SystemClock
 from runtime.command_line import current_user
 from runtime.connect import connected
 from runtime.feature_code import load_feature_code
+from runtime.model_gate import check_states
 from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
 
@@ -56,6 +58,7 @@ def import_files(
     settings = load_settings()
     own = read_bearings(settings.bearings) if settings.bearings else ()
     found = read_asset_files(files, own, load_feature_code(settings).own)
+    check_states(found.assets, ModelFolder())
     changed, activated = _with_registry(
         settings, lambda registry, kafka_url: _import(registry, kafka_url, found, settings)
     )

@@ -9,11 +9,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapters.timescale import AssetRegistry, Database, HistoryReader, ModelRegistry, StoredModels
+from adapters.timescale import AssetRegistry, Database, HistoryReader, ModelRegistry, PartitionStore, StoredModels
+from contracts import records as r
 from contracts.assets import AssetConfiguration, ModelReference, Site
 from contracts.errors import ConfigurationError
 from contracts.models import ModelTransition, ModelVersion, Stage
-from contracts.ports import Principal
+from contracts.ports import HistoryRows, Principal
 from processors import promotion
 
 SITE = Site(site_id="s", name="Plant")
@@ -143,6 +144,27 @@ def test_models_are_loaded_from_the_database_where_no_file_is(migrated_url: str)
         store.load("ae", "3")
 
 
+def refused(state: str, sequence: int) -> r.Condition:
+    return r.Condition(
+        condition_id=f"cnd_{sequence}",
+        asset_id="P",
+        site_id="s",
+        point_id="P",
+        rule="model_refused",
+        state=r.ConditionState(state),
+        sequence=sequence,
+        at_ns=10**18 + sequence,
+        episode_started_at_ns=10**18,
+        priority=r.Priority.LOW,
+        latching=False,
+        zone=None,
+        fault="ae@2",
+        confidence=None,
+        reason="ae@2 gave no finite score",
+        evidence=(),
+    )
+
+
 def test_the_api_reads_stages_and_newest_steps_within_the_scope(migrated_url: str) -> None:
     async def work(database: Database, registry: ModelRegistry) -> None:
         await into_production(registry)
@@ -157,6 +179,13 @@ def test_the_api_reads_stages_and_newest_steps_within_the_scope(migrated_url: st
         assert promoted["at_ns"] // 1000 == round(steps[-1].at.timestamp() * 1e6)
         assert (promoted["scores_for"], promoted["in_shadow_for"]) == (["P"], [])
         assert (proposed["stage"], proposed["reason"], proposed["scores_for"]) == ("proposed", "trained on June", [])
+        assert promoted["refused_on"] == []
+        await PartitionStore(database).append(HistoryRows(conditions=[refused("raised", 1)]))
+        failing, _ = await reader.models(Principal("root", frozenset()))
+        assert failing["refused_on"] == await registry.refused_on("ae@2") == ["P"]
+        await PartitionStore(database).append(HistoryRows(conditions=[refused("cleared", 2)]))
+        mended, _ = await reader.models(Principal("root", frozenset()))
+        assert mended["refused_on"] == []
         here = Principal("ada", frozenset(), sites=frozenset({"s"}))
         assert [(row["version"], row["scores_for"]) for row in await reader.models(here)] == [("2", ["P"])]
         for elsewhere in (

@@ -84,6 +84,9 @@ def check_alarm(page: Browser) -> None:
     assert not page.texts("[data-asset='P-102'] .asset-alarms")
     assert page.ask("document.title").startswith("(")
     assert "BPFO" in page.ask("document.querySelector('#announcer').textContent"), "it isn't read out"
+    (why, *_) = wait_for("why scores are high", lambda: page.texts("#score-reasons li"))
+    assert why.startswith("Baseline: ")
+    assert " → " in why or " dB" in why
 
 
 def check_reconnection(page: Browser, product: Product) -> None:

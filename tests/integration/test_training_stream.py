@@ -1,5 +1,6 @@
 """From a real run to failure to a model that the stream scores with: the same features, and the same bits again."""
 
+import asyncio
 import dataclasses
 import importlib.util
 from pathlib import Path
@@ -9,6 +10,7 @@ import pytest
 
 from adapters.models import ModelFolder
 from adapters.recordings import Recording, Waveform, read_recordings
+from adapters.timescale import Database, PartitionStore, migrate
 from contracts import ports
 from contracts import records as r
 from contracts.activations import activation_of
@@ -16,11 +18,15 @@ from contracts.assets import AssetConfiguration, ModelReference
 from contracts.features import FEATURE_NAMES
 from contracts.topics import MEASUREMENTS
 from pipelines.training.harness import train
+from pipelines.training.history import read_history
 from pipelines.training.kinds import KINDS, Kind
+from pipelines.training.normal import baseline_z
 from pipelines.training.recorded import joined, run_to_failure
 from pipelines.training.table import FeatureTable
+from processors.asset import MAINTENANCE
 from processors.own_features import FeatureCode
 from processors.pipeline import PartitionPipeline
+from processors.scoring.explanation import SEVERITY_COLUMNS
 from runtime.feature_code import code_hash
 from runtime.replay import asset_of, recorded
 from tests.training_samples import linear_kind, wish
@@ -148,6 +154,52 @@ def test_a_trained_model_scores_in_the_stream_and_goes_on_bit_for_bit(
     (refused,) = other.take().conditions
     assert refused.rule == "model_refused"
     assert f"femto@1 was trained for feature code {CODE.code_hash}, ffffffffffff is in use" in refused.reason
+
+
+def test_history_across_maintenance_is_standardised_as_the_stream_did(
+    runs: list[Recording], tmp_path: Path, database_url: str
+) -> None:
+    config = configuration(runs[0])
+    course = log(runs[0], config)[: 1 + 5 * 60]
+    at_ns = START_NS + 305 * 1_000_000_000  # between the bursts at 300 and 310 s
+    done = r.MachineEvent(
+        asset_id=config.asset_id,
+        device_id="d",
+        boot_id="b",
+        sequence=0,
+        at_ns=at_ns,
+        kind=MAINTENANCE,
+        code="bearing_replaced",
+        text="",
+    )
+    place = next(
+        at for at, (_, one) in enumerate(course) if isinstance(one, r.AcquisitionBlock) and one.start_ns > at_ns
+    )
+    pipeline = PartitionPipeline(ModelFolder(tmp_path), ports.Checkpoint(-1, 0, {}), CODE)
+    for offset, (key, record) in enumerate([*course[:place], (course[1][0], done), *course[place:]]):
+        pipeline.process(offset, key, record)
+    rows = pipeline.take()
+
+    async def stored() -> FeatureTable:
+        await migrate(database_url)
+        async with Database(database_url) as database:
+            await PartitionStore(database).append(rows)
+            return await read_history(database, [config.asset_id], None, START_NS, 2 * START_NS, CODE.code_hash)
+
+    table = asyncio.run(stored())
+    scores = {
+        (channel.channel_id, one.window_start_ns): channel.scores[0].value
+        for one in rows.assessments
+        for channel in one.channels
+    }
+    assert len(table.series()) == 4  # two channels, before and after
+    for series in table.series():
+        z = baseline_z(table, series, config.rules.baseline_windows)[:, SEVERITY_COLUMNS]
+        known = [scores[str(table.channel[row]), int(table.times_ns[row])] for row in series.tolist()]
+        assert known[: config.rules.baseline_windows] == [None] * config.rules.baseline_windows
+        assert sum(value is not None for value in known) >= 15
+        for value, row in zip(known, z, strict=True):
+            assert value == (None if np.isnan(row).all() else max(0.0, float(np.nanmax(row))))
 
 
 def test_features_are_those_of_the_catalogue(tables: list[FeatureTable]) -> None:

@@ -229,7 +229,7 @@ def test_regimes_have_limits_of_their_own_and_are_bounded() -> None:
     assert len(run(logic, course([9.0] * 3, start=250))) == 1
     for number in range(40):
         run(logic, course([1.0] * 5, start=1000 + 10 * number, regime=f"speed {number}"))
-    assert len(logic.limits.snapshot().regimes) == MAX_REGIMES
+    assert len(logic.limits.snapshot().names) == MAX_REGIMES
     assert len(logic.snapshot()) < 8 * 1024
 
 

@@ -14,7 +14,7 @@ from contracts.errors import Unavailable
 from contracts.features import FEATURE_NAMES
 from contracts.ports import Principal, WaveformSnapshot
 from tests.api_doubles import FixedIdentity, bench, problem
-from tests.api_samples import NOW_NS, WINDOW_NS, waveform
+from tests.api_samples import EVIDENCE, NOW_NS, WINDOW_NS, waveform
 
 CHANNEL = "/v1/channels/P-101-DE-H.acc"
 ACKNOWLEDGE = "/v1/alarms/alm_n/acknowledge"
@@ -274,6 +274,12 @@ def test_api_asset_says_how_well_it_is_by_which_channel_and_why_no_life_is_told(
     assert other["health_index"] is None
     assert "not graded" in other["health_reason"]
     problem(b.ask("GET", "/v1/assets/P-999"), 404)
+
+
+def test_api_scores_say_why_they_are_high() -> None:
+    (score,) = bench().ask("GET", f"{CHANNEL}/scores").json()["scores"]
+    assert (score["model"], score["value"], score["threshold"]) == ("baseline", 4.2, 3.5)
+    assert [fact["text"] for fact in score["explanation"]] == [EVIDENCE.text]
 
 
 def test_api_models_say_who_took_them_there_and_why() -> None:

@@ -1,12 +1,16 @@
 """The risk list: which machine comes first, what its life is told by, and when none is told."""
 
 import asyncio
+import datetime as dt
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from api.risks import FRESH_NS, MOST_AT_ONCE, RiskBook, risk_list
 from processors.risk import TREND_POINTS, WORST_LINE_DB, ChannelCourse, Facts, LineCourse, Risk, ranked, risk_of
+from runtime.commands.risk import write
 from tests.api_doubles import TECHNICIAN, FakeClock, Reader
 from tests.api_samples import NOW_NS, configuration
 
@@ -135,3 +139,20 @@ def test_the_book_asks_again_after_a_while_and_tells_a_large_plant_bit_by_bit() 
         assert set(await book.risks(TECHNICIAN, ids)) == set(ids)
 
     asyncio.run(scenario())
+
+
+def test_a_list_is_written_whole_in_words_and_for_programs(tmp_path: Path) -> None:
+    at = dt.datetime(2026, 1, 31, 4, 15, tzinfo=dt.UTC)
+    risks = ranked(
+        [risk_of(facts(WELL, alarm="a | b")), Risk("P-2", None, None, "nothing measured", "nothing measured")]
+    )
+    for _ in range(2):  # a second list of the same day takes the first one's place
+        words, numbers = write(tmp_path / "risk", risks, json.dumps({"risks": []}), at)
+    assert sorted(path.name for path in (tmp_path / "risk").iterdir()) == ["risk-2026-01-31.json", "risk-2026-01-31.md"]
+    assert json.loads(numbers.read_text(encoding="utf-8")) == {"risks": []}
+    lines = words.read_text(encoding="utf-8").splitlines()
+    assert lines[0] == "# Which machine first, 2026-01-31 04:15 UTC"
+    assert len(lines) == 6
+    assert lines[4].startswith("| P-1 | ")
+    assert "a \\| b" in lines[4]
+    assert lines[5] == "| P-2 | – | not justified: nothing measured | nothing measured |"

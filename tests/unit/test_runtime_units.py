@@ -343,6 +343,13 @@ class TestBootstrap:
         (tmp_path / "uv.lock").write_text("lock 2")
         assert not bootstrap.in_step(tmp_path, set())
 
+    def test_the_lock_leaves_pytorch_out_and_its_own_command_adds_it(self) -> None:
+        assert '\nname = "torch"\n' not in (PROJECT / "uv.lock").read_text(encoding="utf-8")
+        command = bootstrap.unlocked(Path("uv"))
+        # in the project's folder its overrides would hold, and leave the package out without a word
+        assert command[command.index("--directory") + 1] == "/"
+        assert command[-1] == f"{PROJECT / 'pyproject.toml'}:torch"
+
 
 class TestEntryScript:
     """The script on a made-up checkout whose Python only says how it was called."""

@@ -10,7 +10,7 @@ from contracts.assets import AssetConfiguration, ModelReference
 from contracts.errors import ConfigurationError
 from contracts.features import FEATURE_INDEX, FEATURE_NAMES
 from contracts.records import Score
-from pipelines.training.normal import baseline_z, examples_of
+from pipelines.training.normal import baseline_z, examples_of, prepared
 from pipelines.training.table import SUSPECTED, FeatureTable
 from processors.scoring import AssetScoring, reconstruction
 from processors.scoring.succession import Rows, Succession
@@ -74,6 +74,31 @@ def test_the_stream_sees_the_rows_that_training_made_bit_for_bit(monkeypatch: py
     assert len(seen) == len(examples)
     assert np.stack(seen).tobytes() == examples.x.tobytes()
     assert (~examples.learnable).sum() == 5 + DEPTH - 1
+
+
+def test_after_maintenance_training_begins_anew_where_the_stream_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = table(1, 80, 0)
+    worked_on = 45
+    later = made.times_ns // SECOND_NS >= worked_on
+    values = np.where(later[:, np.newaxis], 3.0 * made.values, made.values)  # another bearing: another normal
+    made = dataclasses.replace(made, values=values, span=later.astype(np.int32))
+    seen: list[NDArray[np.float32]] = []
+    original = reconstruction.Autoencoder.rebuild
+
+    def spy(self: reconstruction.Autoencoder, z: NDArray[np.float32]) -> NDArray[np.float64]:
+        seen.extend(z.copy())
+        return original(self, z)
+
+    reconstruction.load("in-a-row@1", MODELS["in-a-row@1"])
+    before, after = made.series()[:2]
+    assert (len(before), len(after)) == (worked_on, 80 - worked_on)
+    monkeypatch.setattr(reconstruction.Autoencoder, "rebuild", spy)
+    play(made, before)
+    play(made, after)  # the stream forgets all that it has learnt
+    examples = prepared(made, 10, DEPTH).of(made.channel == "DE")
+    assert examples.rows.tolist() == [*range(13, worked_on), *range(worked_on + 13, 80)]
+    assert np.stack(seen).tobytes() == examples.x.tobytes()
+    assert float(np.abs(examples.x).mean()) < 1.5  # by the first normal, all after it would lie at the bound
 
 
 @pytest.mark.parametrize("restart_every", [1, 3, 50])

@@ -36,10 +36,11 @@ def changed(made: FeatureTable, column: str, values: NDArray[np.float64]) -> Fea
 
 def test_a_table_is_the_same_after_writing_and_reading(tmp_path: Path) -> None:
     made = table(2, 20, 5)
+    made = dataclasses.replace(made, span=(made.times_ns >= 12 * SECOND_NS).astype(np.int32))
     save_table(made, tmp_path / "t.npz")
     again = read_table(tmp_path / "t.npz")
     assert again.values.tobytes() == made.values.tobytes()
-    for name in ("times_ns", "machine", "channel", "regime", "excluded", "state"):
+    for name in ("times_ns", "machine", "channel", "regime", "excluded", "state", "span"):
         assert getattr(again, name).tolist() == getattr(made, name).tolist()
     assert (again.features, again.code_hash) == (FEATURE_NAMES, CODE)
 
@@ -47,14 +48,15 @@ def test_a_table_is_the_same_after_writing_and_reading(tmp_path: Path) -> None:
 def test_a_csv_file_has_features_by_name_and_lacks_what_it_lacks(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(
-        "machine,channel,time,code_hash,kurtosis,rms_g,state,excluded\n"
-        "P-1,DE,2026-01-01T00:00:01Z,abc,3.5,,healthy,\n"
-        "P-1,DE,2026-01-01T00:00:00Z,abc,3.0,0.25,unknown,partial\n"
+        "machine,channel,time,code_hash,kurtosis,rms_g,state,excluded,span\n"
+        "P-1,DE,2026-01-01T00:00:01Z,abc,3.5,,healthy,,1\n"
+        "P-1,DE,2026-01-01T00:00:00Z,abc,3.0,0.25,unknown,partial,\n"
     )
     made = read_table(path)
     assert made.values[:, FEATURE_INDEX["kurtosis"]].tolist() == [3.0, 3.5]  # in the order of time
     assert np.isnan(made.values[1, FEATURE_INDEX["rms_g"]])
     assert made.learnable.tolist() == [False, True]
+    assert made.span.tolist() == [0, 1]
     assert (made.code_hash, made.times_ns[0]) == ("abc", 1_767_225_600 * SECOND_NS)
 
 
@@ -159,6 +161,14 @@ def test_what_is_excluded_changes_nothing_that_is_learnt(places: set[int], scale
         assert not out[examples.rows[examples.learnable][:, np.newaxis] - np.arange(depth)].any()
         learnt.append((examples.x[examples.learnable].tobytes(), examples.rows[examples.learnable].tolist()))
     assert learnt[0] == learnt[1]
+
+
+def test_spans_out_of_the_order_of_time_are_refused() -> None:
+    made = table(1, 20, 0)
+    facts = {"machine": "M1", "channel": made.channel, "regime": "r", "excluded": "", "state": HEALTHY}
+    facts["span"] = (made.times_ns == 7 * SECOND_NS).astype(int)
+    with pytest.raises(SignalError, match="M1, DE has a window of span 1 too early, at 7000000000 ns"):
+        table_of(FEATURE_NAMES, made.values, made.times_ns, facts, code_hash=CODE, source="made")
 
 
 def test_sequences_end_at_a_pause_and_at_another_regime() -> None:

@@ -16,7 +16,7 @@ from contracts.assets import AssetConfiguration, ModelReference
 from contracts.errors import ConfigurationError, ExportMismatch
 from contracts.features import FEATURE_NAMES
 from pipelines.training import export, measures
-from pipelines.training.harness import TrainedModel, train
+from pipelines.training.harness import TrainedModel, _no_better, train
 from pipelines.training.kinds import KINDS, Choice, Kind
 from pipelines.training.normal import Examples
 from pipelines.training.search import search
@@ -50,6 +50,19 @@ def test_the_card_says_what_was_done_and_measured(trained: TrainedModel) -> None
     assert card.metrics["auc_known_faults"] > 0.8
     assert card.export.windows == 160
     assert card.export.largest_difference <= card.export.tolerance
+
+
+def test_the_card_says_in_words_where_a_model_is_no_better_than_none(trained: TrainedModel) -> None:
+    own, plain = (trained.card.metrics[name] for name in ("auc_known_faults", "auc_known_faults_without_model"))
+    assert own is not None
+    assert plain is not None
+    assert any("no better than" in line for line in trained.card.limits) is (own <= plain)
+    assert list(_no_better({"auc_known_faults": 0.91, "auc_known_faults_without_model": 0.92})) == [
+        "Known faults of the held-out part are told no better than by the root mean of the z's, without any model"
+        " (0.910 and 0.920)."
+    ]
+    assert list(_no_better({"auc_known_faults": 0.93, "auc_known_faults_without_model": 0.92})) == []
+    assert list(_no_better({"auc_known_faults": None, "auc_known_faults_without_model": None})) == []
 
 
 def test_the_same_seed_gives_the_same_file(trained: TrainedModel) -> None:

@@ -130,22 +130,6 @@ def test_torch_is_asked_for_where_it_is_missing() -> None:
         kind_of("torch", "no_such_module:build", 1)
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_a_torch_module_is_trained_exported_and_compared() -> None:
-    torch = pytest.importorskip("torch", reason="PyTorch isn't installed: pip install --group torch")
-    from pipelines.training.torch_models import torch_kind
-
-    def build(n_features: int, window_count: int) -> Any:
-        assert window_count == 1
-        return torch.nn.Sequential(torch.nn.Linear(n_features, 8), torch.nn.Tanh(), torch.nn.Linear(8, n_features))
-
-    trained = train(table(), CODE, wish(torch_kind(build)))
-    assert trained.card.export.largest_difference < 1e-4
-    assert reconstruction.load("m", trained.content).rebuild(np.ones((2, 30))).shape == (2, 30)
-    with pytest.raises(ConfigurationError, match=r"a torch\.nn\.Module is needed"):
-        train(table(), CODE, wish(torch_kind(lambda _n, _t: 3)))
-
-
 def test_versions_go_on_and_are_never_written_over(tmp_path: Path) -> None:
     assert version_for(tmp_path, "pumps", None) == "1"
     (tmp_path / "pumps.v2.onnx").write_bytes(b"")

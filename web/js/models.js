@@ -51,10 +51,15 @@ export class Models {
       if (model.scores_for.includes(this.#id)) here.set(keyOf(model), { ...model, shadow: false });
       else if (model.in_shadow_for.includes(this.#id)) here.set(keyOf(model), { ...model, shadow: true });
     }
-    this.#list.replaceChildren(...[...here].map(([key, model]) => entry(model, byKey.get(key), model.shadow ? "in shadow here" : "scores here")));
+    this.#list.replaceChildren(...[...here].map(([key, model]) => entry(model, byKey.get(key), this.#placeOf(model))));
     const others = known.filter((model) => !here.has(keyOf(model)));
     this.#more.hidden = others.length === 0;
     this.#others.replaceChildren(...others.map((model) => entry(model, model, scoresFor(model))));
+  }
+
+  #placeOf(model) {
+    if (model.refused_on?.includes(this.#id)) return "refused here: it gave no finite score, or was trained for other features";
+    return model.shadow ? "in shadow here" : "scores here";
   }
 }
 

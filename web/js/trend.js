@@ -38,6 +38,8 @@ export class Trend {
   #channel = null;
   #rangeMs = 600000;
   #series = new Map();
+  #why = h("ul", { class: "evidence", id: "score-reasons", "aria-label": "Why the scores are high", hidden: true });
+  #reasons = { ms: 0, byModel: new Map() };
   #newest = null;
   #due = 0;
   #busy = false;
@@ -59,7 +61,7 @@ export class Trend {
       h("option", { value: 3600000 }, "1 hour"));
     this.element = h("section", { class: "block", "aria-labelledby": "trend-title" },
       h("div", { class: "block-head" }, h("h2", { id: "trend-title", class: "section-title" }, "Trend"), this.#range),
-      h("div", { class: "panel trend-plots" }, ...this.#plots.map((plot) => plot.element)));
+      h("div", { class: "panel trend-plots" }, ...this.#plots.map((plot) => plot.element), this.#why));
     setInterval(() => this.#refresh(), FALLBACK_MS);
   }
 
@@ -88,6 +90,7 @@ export class Trend {
     this.#stop = new AbortController();
     this.#series.clear();
     this.#newest = null;
+    this.#reasons = { ms: 0, byModel: new Map() };
     this.#draw();
     this.#refresh();
   }
@@ -117,6 +120,8 @@ export class Trend {
     await this.#pages("scores", {}, "scores", from, signal, (score, ms) => {
       const times = score.threshold > 0 && score.value !== null ? score.value / score.threshold : NaN;
       this.#at(`score ${score.model}`).put(ms, times);
+      if (ms > this.#reasons.ms) this.#reasons = { ms, byModel: new Map() };
+      if (ms === this.#reasons.ms && times > 1) this.#reasons.byModel.set(score.model, score.explanation.map((fact) => fact.text));
     });
   }
 
@@ -151,6 +156,14 @@ export class Trend {
     this.#plots[0].show(velocity, x, [0, top], zones);
     this.#plots[1].show(lines, x, [0, highest(lines, 20)], [{ y: this.#limitDb, text: "fault" }]);
     this.#plots[2].show(judged, x, [0.1, highest(judged, 10)], [{ y: 1, text: "threshold" }]);
+    this.#explain();
+  }
+
+  /** Say which features the newest scores over their threshold come from, in the analyst's words. */
+  #explain() {
+    const models = [...this.#reasons.byModel].filter(([, facts]) => facts.length > 0).sort();
+    this.#why.replaceChildren(...models.map(([model, facts]) => h("li", {}, `${words(model.replaceAll("-", " "))}: ${facts.join(", ")}`)));
+    this.#why.hidden = models.length === 0;
   }
 }
 
