@@ -59,7 +59,7 @@ def peak_to_peak(
     `spectrum` (n_channels, n_bins) is the plain one-sided FFT of the signals of `n_samples`, g; the other arrays are
     those that a ``Motion`` holds.
     """
-    axes = np.array([1])
+    axes, bits, values = np.array([1]), np.empty(2, np.int32), np.empty(places.shape[1])
     for start in range(0, spectrum.shape[0], fine.shape[0]):
         n = min(fine.shape[0], spectrum.shape[0] - start)
         for r in range(n):
@@ -67,7 +67,7 @@ def peak_to_peak(
             _taper(bins.view(np.float32), weights, fine_bins[r].view(np.float32))
         c2r(fine_bins[:n], fine[:n], axes, False, 1.0, 1)
         for r in range(n):
-            out[start + r] = _range_of_middle(fine[r], places)
+            out[start + r] = _range_of_middle(fine[r], places, bits, values)
 
 
 @kernel()
@@ -78,7 +78,7 @@ def peak_to_peak_in_double(
     _mirror(spectrum, n_samples, bins)
     _taper_in_double(bins, weights, fine_bins[0])
     c2r(fine_bins[:1], fine[:1], np.array([1]), False, 1.0, 1)
-    return _range_of_middle(fine[0], places)
+    return _range_of_middle(fine[0], places, np.empty(2, np.int32), np.empty(places.shape[1]))
 
 
 @kernel()
@@ -119,14 +119,13 @@ def _taper_in_double(bins: C128, weights: F32, out: C64) -> None:
 
 
 @kernel()
-def _range_of_middle(wave: F32, places: F64) -> float:
+def _range_of_middle(wave: F32, places: F64, bits: npt.NDArray[np.int32], values: F64) -> float:
+    """Return the extent of the wave's middle, between samples too; `bits` (2,) and `values` (n_places,) are room."""
     edge = math.ceil(_TAPER_SHARE * wave.size)
     middle = wave[edge : wave.size - edge]
-    bits = np.empty(2, np.int32)
     ends = bits.view(np.float32)
     extent(middle, bits)
     rise = np.float32(_RISE) * _largest_bend(wave[edge - 1 :], middle, wave[edge + 1 :])
-    values = np.empty(places.shape[1])
     low, high = ends[0], ends[1]
     bottom, top = -float(low), float(high)
     for start in range(0, middle.size, _SCANNED):
