@@ -18,7 +18,7 @@ from contracts.features import FEATURE_INDEX, FEATURES
 from processors import envelope, health, mean_square, time_domain, velocity
 from processors.band_choice import choose_bands
 from processors.bearings import BearingGeometry, bearing
-from processors.families import FAMILY_NAMES, FamiliesOfChannels, LineFamily, Question, bins_needed
+from processors.families import FAMILY_NAMES, FamiliesOfChannels, Question, bins_needed
 from processors.feature_kernels import analyse, collect, orders
 from processors.health import HealthOfChannels, SensorHealth
 from processors.lines import Transforms
@@ -55,7 +55,7 @@ class FeatureBlock:
     ----------
     values : ndarray, shape (n_channels, len(FEATURES)), float32
         The feature vectors; NaN where undefined.
-    families : sequence of tuple of LineFamily
+    families : FamiliesOfChannels
         Per channel the lines of its bearing; empty without bearing, speed or usable signal.
     health : sequence of SensorHealth
         Per channel the state of the signal itself.
@@ -64,7 +64,7 @@ class FeatureBlock:
     """
 
     values: F32
-    families: Sequence[tuple[LineFamily, ...]]
+    families: FamiliesOfChannels
     health: Sequence[SensorHealth]
     transforms: Transforms | None = None
 

@@ -96,12 +96,13 @@ class Machine:
             Tells of a point id whether a fault is suspected there already: between places that are nearly as loud it
             stays there.
         """
+        families = block.families.heard(self.rules.fault_line_db, self.rules.fault_harmonics)
         single = [
             diagnose(
                 point,
                 self.channel_ids[row],
                 block.values[row],
-                block.families[row],
+                families[row],
                 block.health[row],
                 speed_rpm,
                 self.rules,
