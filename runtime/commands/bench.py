@@ -88,9 +88,16 @@ def features(
     as_json: _AsJson = False,
     record: _Record = False,
 ) -> None:
-    """Measure the feature set on one core, beside the bare FFT of the same data and a plain NumPy version."""
+    """Measure the feature set on one core, beside the bare FFT of the same data and a plain NumPy version.
+
+    And what the diagnosis of a machine costs beside its features.
+    """
     keep_freed_memory()  # as the worker does
-    result = {"shapes": feature_bench.measure(seconds, _say), "machine": describe_machine()}
+    result = {
+        "shapes": feature_bench.measure(seconds, _say),
+        "diagnosis_of_8_channels": feature_bench.measure_diagnosis(seconds),
+        "machine": describe_machine(),
+    }
     _finish("features", result, as_json=as_json, record=record)
 
 
