@@ -31,6 +31,9 @@ class Run:
     samples: int
     wall_s: float
     usage: Usage
+    #: From SIGKILL until the next worker owned everything, and of that the time for taking partitions and states, s.
+    crash_s: float
+    restore_s: float
 
     @property
     def cpu_ns_per_sample(self) -> float:
@@ -47,6 +50,8 @@ class Run:
             "cpu_us_per_frame": rounded(self.cpu_ns_per_sample * self.load.block_samples / 1e3),
             "cpu_ns_per_sample": rounded(self.cpu_ns_per_sample),
             "rss_mb": rounded(self.usage.rss_mb, 0),
+            "crash_recovery_s": rounded(self.crash_s),
+            "restore_s": rounded(self.restore_s),
             "cpu_ns_per_sample_by_thread": {
                 name: rounded(cpu_s / self.samples * 1e9)
                 for name, cpu_s in sorted(self.usage.threads_s.items(), key=lambda entry: -entry[1])[:4]
@@ -96,7 +101,8 @@ def measure_channels(
     for _ in range(rounds):
         for name, load in loads.items():
             run = _run(load, seconds, settings, say)
-            say(f"{load.assets * channels} channels: {run.cpu_ns_per_sample:.1f} CPU ns a sample")
+            cost = f"{run.cpu_ns_per_sample:.1f} CPU ns a sample"
+            say(f"{load.assets * channels} channels: {cost}, {run.crash_s:.1f} s from a crash to the next worker")
             runs[name].append(run)
     best = {name: min(taken, key=lambda run: run.cpu_ns_per_sample) for name, taken in runs.items()}
     return {
@@ -119,5 +125,6 @@ def _run(load: Load, seconds: float, settings: Settings, say: Say) -> Run:
         stack.prepare(SITE, load.configurations())
         fill_backlog(stack, Plant(load, time.time_ns() - round(seconds * 1e9)), seconds, say)
         drained = drain_backlog(stack, expected, warm_up)
+        crash_s, restore_s = stack.crash_worker()
     samples = (expected - warm_up) * load.hop_samples * load.channels
-    return Run(load, samples, drained.wall_s, drained.usage)
+    return Run(load, samples, drained.wall_s, drained.usage, crash_s, restore_s)

@@ -4,7 +4,9 @@ Invariants: nothing of the project's data is touched; services, workers and data
 """
 
 import asyncio
+import os
 import shutil
+import signal
 import sys
 import tempfile
 import threading
@@ -15,11 +17,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from adapters.kafka import KafkaSink, ensure_topics
 from adapters.timescale import AssetRegistry, Database, migrate
 from contracts.assets import AssetConfiguration, Site
 from contracts.errors import Unavailable
-from contracts.topics import CONDITIONS
+from contracts.topics import CONDITIONS, MEASUREMENTS
 from loadtests.log import keep_everything
 from loadtests.machine import Cores, Usage, open_descriptors, pin_process, pinned
 from runtime.activate import activate
@@ -32,6 +36,9 @@ from runtime.settings import PROJECT, Settings, child_environment
 
 _STOP_S: Final = 20.0
 _WAIT_S: Final = 0.2
+#: A worker that was killed is followed by one that owns everything within so long, s.
+_CRASH_S: Final = 60.0
+_LOOK_S: Final = 0.02
 
 
 @dataclass(slots=True)
@@ -88,6 +95,34 @@ class MeasuredStack:
         """Stop the workers after a last checkpoint."""
         while self._workers:
             self.services.supervisor.stop_child(self._workers.pop())
+
+    def crash_worker(self) -> tuple[float, float]:
+        """Kill the worker and start another at once, as an init system would.
+
+        Returns
+        -------
+        crash_s : float
+            From the kill until the new worker owned every partition with the state of all its assets, s.
+        restore_s : float
+            Of that, how long taking the partitions with their states took, s.
+
+        Raises
+        ------
+        Unavailable
+            If it doesn't within a minute.
+        """
+        killed = self._workers.pop()
+        log_file = killed.spec.log_file
+        began_s = time.monotonic()
+        os.kill(killed.pid, signal.SIGKILL)
+        self.services.supervisor.stop_child(killed)
+        seen = log_file.stat().st_size
+        self.start_worker()
+        while len(claims := _claims(log_file, seen)) < self.settings.partitions:
+            if self.ended or time.monotonic() - began_s > _CRASH_S:
+                raise Unavailable("worker", f"{len(claims)} of {self.settings.partitions} partitions owned again")
+            time.sleep(_LOOK_S)
+        return time.monotonic() - began_s, sum(claims)
 
     def count_assessments(self) -> int:
         """Return how many windows the database holds."""
@@ -152,6 +187,13 @@ class MeasuredStack:
     def last_words(self) -> str:
         """Return the end of the workers' logs."""
         return "; ".join(worker.last_words() for worker in self._workers)
+
+
+def _claims(log_file: Path, start: int) -> list[float]:
+    """Return how long each taking of a partition of ``measurements`` took, as the log tells it from `start` on, s."""
+    *lines, _unfinished = log_file.read_bytes()[start:].split(b"\n")
+    told = [msgspec.json.decode(line) for line in lines if b"claimed_partition" in line]
+    return [entry["took_s"] for entry in told if entry["topic"] == MEASUREMENTS]
 
 
 @contextmanager

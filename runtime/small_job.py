@@ -162,6 +162,7 @@ def main() -> int:
     app = _build(orders, PartitionStore(database))
     spare_collector()
     runner = faust.Worker(app, loop=loop, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
+    runner.spinner = None  # it would write control characters into the log, terminal or not
     try:
         runner.execute_from_commandline()
     except SystemExit as ended:

@@ -17,6 +17,7 @@ from contracts.codec import Codec
 from contracts.errors import BadRecord, Reason, StaleOwner
 from processors.own_features import FeatureCode
 from processors.pipeline import PartitionPipeline
+from streams.cost import Costed
 from streams.dead_letters import DeadLetters, TooManyDeadLetters
 from streams.lane import no_commit
 from streams.message import LogMessage
@@ -114,6 +115,7 @@ class ConditionWorker:
 
     async def claim(self, partition: int) -> int:
         """Take a partition; return the offset to read from. Tries until the database answers."""
+        began_s = self._clock.monotonic_s()
         ownership, checkpoint = await until_available(
             lambda: self._store.claim(topics.MEASUREMENTS, partition, self._owner)
         )
@@ -126,6 +128,8 @@ class ConditionWorker:
             epoch=ownership.epoch,
             resume_offset=checkpoint.resume_offset,
             applied_offset=checkpoint.applied_offset,
+            assets=len(checkpoint.states),
+            took_s=round(self._clock.monotonic_s() - began_s, 3),
         )
         return checkpoint.resume_offset
 
@@ -236,8 +240,10 @@ class ConditionWorker:
             await self.store_rows()
             resume: dict[int, int] = {}
             for partition, (owned, checkpoint) in taken.items():
-                if await self._save(partition, owned, checkpoint):
+                saving = Costed(self._save(partition, owned, checkpoint))
+                if await saving:
                     resume[partition] = checkpoint.resume_offset
+                busy_s += saving.cpu_s
             await commit(resume)
             return max(CHECKPOINT_S, busy_s / CHECKPOINT_SHARE)
 

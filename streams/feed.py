@@ -15,8 +15,9 @@ import structlog
 from mode.utils.queues import ThrowableQueue
 
 from contracts.errors import FaultlineError
-from streams.lane import BatchWorker, Lane, Room
+from streams.lane import BatchWorker, Lane
 from streams.message import LogMessage
+from streams.room import Room
 from streams.watchdog import Watchdog
 
 _log = structlog.get_logger(__name__)

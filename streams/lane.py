@@ -10,8 +10,7 @@ import logging
 import threading
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import Any, Final, Protocol
 
 import structlog
@@ -19,12 +18,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from contracts.errors import Unavailable
 from streams.message import LogMessage
+from streams.room import BatchSize, Room
 
 _log = structlog.get_logger(__name__)
 
-#: Records in one batch, and about how many bytes: what is worked on should stay in the caches.
-BATCH_RECORDS: Final = 256
-BATCH_BYTES: Final = 2 * 1024 * 1024
 _POLL_S: Final = 0.1
 #: Room is waited for so long before the consumer is paused.
 _PATIENCE_S: Final = 1.0
@@ -58,83 +55,6 @@ class BatchWorker(Protocol):
         """Make what is processed durable, then have `commit` told; return the seconds until the next checkpoint."""
 
 
-@dataclass(slots=True)
-class BatchSize:
-    """How many records a batch may hold, from the size of those before.
-
-    Examples
-    --------
-    >>> size = BatchSize()
-    >>> size.learn([LogMessage("measurements", 0, 0, 0, None, bytes(65_536))])
-    >>> size.records
-    32
-    """
-
-    records: int = BATCH_RECORDS
-
-    def learn(self, batch: list[LogMessage]) -> None:
-        """Take the mean size of `batch` for that of the next."""
-        bytes_each = sum(len(message.value or b"") for message in batch) // max(len(batch), 1)
-        self.records = max(1, min(BATCH_RECORDS, BATCH_BYTES // max(bytes_each, 1)))
-
-
-class Room:
-    """Room for so many batches between being read and being processed; shared by two threads.
-
-    Parameters
-    ----------
-    batches : int
-        How many.
-
-    Examples
-    --------
-    >>> room = Room(1)
-    >>> room.take(0.0)
-    True
-    >>> room.hand_on()
-    >>> room.take(0.0)
-    False
-    >>> room.give()
-    >>> room.take(0.0)
-    True
-    """
-
-    def __init__(self, batches: int) -> None:
-        self._free: SimpleQueue[None] = SimpleQueue()
-        self._batches = batches
-        #: Taken by the reader for a batch that it has yet to hand on.
-        self._held = 0
-        for _ in range(batches):
-            self._free.put(None)
-
-    def take(self, timeout_s: float) -> bool:
-        """Take room for one batch; return whether there was any in time."""
-        if self._held:
-            return True
-        try:
-            self._free.get(timeout=timeout_s)
-        except Empty:
-            return False
-        self._held = 1
-        return True
-
-    def hand_on(self) -> None:
-        """Say that a batch was read into the room taken last: it's free again once ``give`` is called."""
-        self._held = 0
-
-    def give(self) -> None:
-        """Give back the room of a batch that is processed."""
-        self._free.put(None)
-
-    def drain(self) -> None:
-        """Return once every batch that was handed on is processed; called by the reader."""
-        others = self._batches - self._held
-        for _ in range(others):
-            self._free.get()
-        for _ in range(others):
-            self._free.put(None)
-
-
 class Lane:
     """A consumer of one topic that hands batches on as they are asked for.
 
@@ -166,7 +86,7 @@ class Lane:
         group: str,
         worker: BatchWorker,
         put: Callable[[list[LogMessage]], None],
-        room: "Room",
+        room: Room,
         joined: Callable[[], None] = lambda: None,
     ) -> None:
         self._topic = topic

@@ -32,6 +32,7 @@ class HistorySink:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._days: dict[str, set[int]] = {table.name: set() for table in HISTORY}
+        self._statements = {table.name: _statements(table) for table in HISTORY}
 
     async def append(self, rows: HistoryRows) -> None:
         """Store `rows` in one transaction; raise ``Unavailable`` where that can't be done now."""
@@ -43,9 +44,19 @@ class HistorySink:
             await self._ensure_days(table, batch)
         async with self._database.transaction() as connection:
             for table, batch in batches:
-                await _store(connection, table, batch)
+                await self._store(connection, table, batch)
             if rows.assessments:
                 await connection.execute(_LATEST)
+
+    async def _store(self, connection: Connection, table: Table, rows: Sequence[Row]) -> None:
+        create, copy, insert = self._statements[table.name]
+        await connection.execute(create)
+        cursor = connection.cursor()
+        async with cursor.copy(copy) as sink:
+            sink.set_types([_staged(kind) for kind in table.types])
+            for row in rows:
+                await sink.write_row(row)
+        await connection.execute(insert)
 
     async def _ensure_days(self, table: Table, rows: Sequence[Row]) -> None:
         if table.time_column is None:
@@ -62,18 +73,7 @@ class HistorySink:
         self._days[table.name] |= days
 
 
-async def _store(connection: Connection, table: Table, rows: Sequence[Row]) -> None:
-    create, copy, insert = _statements(table)
-    await connection.execute(create)
-    cursor = connection.cursor()
-    async with cursor.copy(copy) as sink:
-        sink.set_types([_staged(kind) for kind in table.types])
-        for row in rows:
-            await sink.write_row(row)
-    await connection.execute(insert)
-
-
-def _statements(table: Table) -> tuple[sql.Composed, sql.Composed, sql.Composed]:
+def _statements(table: Table) -> tuple[bytes, bytes, bytes]:
     stage = sql.Identifier(f"stage_{table.name}")
     names = [sql.Identifier(name) for name in table.columns]
     staged = [sql.SQL(_staged(kind)) for kind in table.types]
@@ -89,7 +89,7 @@ def _statements(table: Table) -> tuple[sql.Composed, sql.Composed, sql.Composed]
         ),
         stage,
     )
-    return create, copy, insert
+    return create.as_bytes(), copy.as_bytes(), insert.as_bytes()
 
 
 def _staged(kind: str) -> str:

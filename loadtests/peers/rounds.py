@@ -1,8 +1,9 @@
 """Rounds over all programs on one broker: what each costs per frame, and how late its records are at 300 frames/s.
 
 Both clocks start when a third of a program's records is on the topic, since it still starts while it works on the first
-ones, and end with the last; CPU time is that of the whole process with all its threads. Programs take turns, so that
-what else goes on on the machine meets all of them. After each throughput run the records are read and checked.
+ones, and end with the last; CPU time is that of the whole process with all its threads. Programs take turns, each round
+from another one on, so that what else goes on on the machine, and what the program before has left the broker to do,
+meets all of them. After each throughput run the records are read and checked.
 """
 
 import statistics
@@ -249,7 +250,8 @@ def run_rounds(
     figures = {program.name: Figures() for program in programs}
     bench.fill()
     for number in range(rounds):
-        for program in programs:
+        first = number % len(programs)
+        for program in (*programs[first:], *programs[:first]):
             bench.throughput(program, figures[program.name])
             say(f"round {number + 1}: {program.name} {figures[program.name].cpu_us_per_frame[-1]:.1f} CPU us a frame")
     if latency_s > 0.0:

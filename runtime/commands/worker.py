@@ -96,7 +96,7 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
         )
     )
     runner = faust.Worker(app, loop=loop, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
-    runner.spinner = None  # it writes control characters into the log
+    runner.spinner = None  # it would write control characters into the log, terminal or not
     try:
         runner.execute_from_commandline()
     except SystemExit as ended:

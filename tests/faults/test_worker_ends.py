@@ -1,6 +1,7 @@
 """Poison, a flood of it, and an orderly stop, against real services and two real workers."""
 
 import itertools
+import json
 import re
 import shutil
 import tempfile
@@ -168,3 +169,6 @@ def test_an_orderly_stop_is_quick_and_nothing_is_processed_again(rig: Rig) -> No
     assert wait_until(lambda: applied(rig, partition) >= last, 60.0, 0.2)
     made = assessments(rig)
     assert len(made) == len(set(made)), "an assessment was made twice"
+    for name in WORKERS:
+        log = rig.worker(name).spec.log_file.read_text(encoding="utf-8").splitlines()
+        assert all(json.loads(line)["event"] for line in log), "a log shipper takes one object a line"

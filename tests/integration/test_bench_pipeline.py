@@ -12,10 +12,17 @@ from runtime.settings import Settings
 
 
 @pytest.mark.services
-def test_a_small_run_gives_every_figure_and_leaves_nothing_behind() -> None:
+def test_a_small_run_gives_every_figure_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     load = Load(assets=2, channels=2, sampling_rate_hz=12_800.0)
     plan = Plan(backlog=load, backlog_s=6.4, latency_s=3.0)
-    folders = set(Path(tempfile.gettempdir()).glob("faultline-bench-*"))
+    made: list[Path] = []
+    make = tempfile.mkdtemp
+
+    def remembered(*, prefix: str) -> str:
+        made.append(Path(make(prefix=prefix)))
+        return str(made[-1])
+
+    monkeypatch.setattr(tempfile, "mkdtemp", remembered)
     said: list[str] = []
     measured = measure(plan, Settings(), said.append)
     result = measured.as_json(plan)
@@ -24,4 +31,5 @@ def test_a_small_run_gives_every_figure_and_leaves_nothing_behind() -> None:
     for name in ("msamples_per_s", "frames_per_s", "cpu_us_per_frame", "p50_ms", "p99_ms", "rss_mb"):
         assert result[name] > 0, name
     assert "worker" in " ".join(said)
-    assert set(Path(tempfile.gettempdir()).glob("faultline-bench-*")) <= folders
+    assert made
+    assert not any(folder.exists() for folder in made)

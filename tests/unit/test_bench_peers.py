@@ -11,7 +11,7 @@ from loadtests.peers.job import SmallJob, State
 from loadtests.peers.kernels import BANDS, Kernels
 from loadtests.peers.rounds import Figures
 from runtime.peers_bench import SideBySide
-from streams.lane import Room
+from streams.room import Room
 
 VALUES = [value for _, _, value in FrameSource().frames(70)]
 
