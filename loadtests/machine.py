@@ -25,7 +25,7 @@ def describe_machine() -> dict[str, Any]:
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
-        "usable_cores": len(os.sched_getaffinity(0)),
+        "usable_cores": len(usable_cores()),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "kernel": platform.release(),
         "python": platform.python_version(),
@@ -57,10 +57,15 @@ class Cores:
     @classmethod
     def share(cls) -> "Cores":
         """Return the last usable core for what is measured and the rest for everything else."""
-        usable = sorted(os.sched_getaffinity(0))
+        usable = sorted(usable_cores())
         if len(usable) == 1:
             return cls(frozenset(usable), frozenset(usable))
         return cls(frozenset(usable[-1:]), frozenset(usable[:-1]))
+
+
+def usable_cores() -> frozenset[int]:
+    """Return the cores that this process may use."""
+    return frozenset(os.sched_getaffinity(0))
 
 
 @contextmanager

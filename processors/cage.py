@@ -151,7 +151,8 @@ def search_comb(amplitudes: Real, expected: float, shaft: float, levels: F64) ->
     multiples have level 0.
     """
     n_harmonics = levels.size
-    peaks = highest_peaks(amplitudes)
+    peaks = np.empty_like(amplitudes)
+    highest_peaks(amplitudes, np.empty_like(amplitudes), peaks)
     floors = np.empty(n_harmonics)
     trial = np.empty(n_harmonics)
     for h in range(n_harmonics):

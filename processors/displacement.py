@@ -17,6 +17,8 @@ from processors.time_domain import extent
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 C64 = npt.NDArray[np.complex64]
+C128 = npt.NDArray[np.complex128]
+Complex = npt.NDArray[np.complexfloating[Any, Any]]
 
 #: Cosine coefficients of the taper of the displacement's wave: the sum is 1 within 2.4e-6 over the middle two fifths of
 #: the window, and falls to 0 at both ends together with its first three derivatives (the least ripple of any such sum).
@@ -41,6 +43,9 @@ OVERSAMPLING: Final = 4.0
 _PLACES: Final = 16
 #: from so many samples on either side.
 _REACH: Final = 8
+#: Between two samples a wave of this band rises by less than this share of the largest second difference of samples:
+#: an eighth of its second derivative, which at the band's edge is 1.24 times that.
+_RISE: Final = 0.2
 #: So many samples are looked at together for whether any is high enough.
 _SCANNED: Final = 32
 
@@ -54,7 +59,7 @@ def peak_to_peak(
     `spectrum` (n_channels, n_bins) is the plain one-sided FFT of the signals of `n_samples`, g; the other arrays are
     those that a ``Motion`` holds.
     """
-    axes = np.array([1])
+    axes, bits, values = np.array([1]), np.empty(2, np.int32), np.empty(places.shape[1])
     for start in range(0, spectrum.shape[0], fine.shape[0]):
         n = min(fine.shape[0], spectrum.shape[0] - start)
         for r in range(n):
@@ -62,11 +67,22 @@ def peak_to_peak(
             _taper(bins.view(np.float32), weights, fine_bins[r].view(np.float32))
         c2r(fine_bins[:n], fine[:n], axes, False, 1.0, 1)
         for r in range(n):
-            out[start + r] = _range_of_middle(fine[r], places)
+            out[start + r] = _range_of_middle(fine[r], places, bits, values)
 
 
 @kernel()
-def _mirror(spectrum: C64, n_samples: int, bins: C64) -> None:
+def peak_to_peak_in_double(
+    spectrum: C128, n_samples: int, weights: F32, bins: C128, places: F64, fine: F32, fine_bins: C64
+) -> float:
+    """Return what ``peak_to_peak`` does, of one channel's spectrum (n_bins,) in double precision."""
+    _mirror(spectrum, n_samples, bins)
+    _taper_in_double(bins, weights, fine_bins[0])
+    c2r(fine_bins[:1], fine[:1], np.array([1]), False, 1.0, 1)
+    return _range_of_middle(fine[0], places, np.empty(2, np.int32), np.empty(places.shape[1]))
+
+
+@kernel()
+def _mirror(spectrum: Complex, n_samples: int, bins: Complex) -> None:
     """Fill `bins` with the spectrum from so many bins below zero on as the taper reaches."""
     reach = len(TAPER) - 1
     n_bins = spectrum.size
@@ -92,15 +108,24 @@ def _taper(parts: F32, weights: F32, out: F32) -> None:
 
 
 @kernel()
-def _range_of_middle(wave: F32, places: F64) -> float:
+def _taper_in_double(bins: C128, weights: F32, out: C64) -> None:
+    """Do as ``_taper``; there each weight stands twice."""
+    reach = len(TAPER) - 1
+    for j in range(weights.size // 2):
+        total = TAPER[0] * bins[j + reach]
+        for order in range(1, len(TAPER)):
+            total += 0.5 * TAPER[order] * (bins[j + reach - order] + bins[j + reach + order])
+        out[j] = weights[2 * j] * total
+
+
+@kernel()
+def _range_of_middle(wave: F32, places: F64, bits: npt.NDArray[np.int32], values: F64) -> float:
+    """Return the extent of the wave's middle, between samples too; `bits` (2,) and `values` (n_places,) are room."""
     edge = math.ceil(_TAPER_SHARE * wave.size)
     middle = wave[edge : wave.size - edge]
-    bits = np.empty(2, np.int32)
     ends = bits.view(np.float32)
     extent(middle, bits)
-    # between two samples a wave rises by less than it bends somewhere from one to the next
-    rise = _largest_bend(wave[edge - 1 :], middle, wave[edge + 1 :])
-    values = np.empty(places.shape[1])
+    rise = np.float32(_RISE) * _largest_bend(wave[edge - 1 :], middle, wave[edge + 1 :])
     low, high = ends[0], ends[1]
     bottom, top = -float(low), float(high)
     for start in range(0, middle.size, _SCANNED):
@@ -141,9 +166,7 @@ def _highest(
     last = wave.size - edge - 1
     for i in range(start, stop):
         height = sign * wave[i]
-        if height + rise < top:
-            continue
-        if (i > edge and sign * wave[i - 1] > height) or (i < last and sign * wave[i + 1] > height):
+        if height + rise < top:  # a sample next to it may be higher: crests can lie closer than two samples
             continue
         top = max(top, _extreme_near(wave, i, sign, i > edge, i < last, places, values))
     return top
@@ -163,12 +186,14 @@ def _extreme_near(wave: F32, at: int, sign: float, before: bool, after: bool, pl
     for p in range(first, last + 1):
         if values[p] > values[top]:
             top = p
-    if not first < top < last:
+    if not 0 < top < values.size - 1:
         return float(values[top])
-    # the vertex of the parabola through the three
+    # the vertex of the parabola through the three, unless it lies outside
     slope = 0.5 * (values[top + 1] - values[top - 1])
     bend = values[top + 1] - 2.0 * values[top] + values[top - 1]
-    return float(values[top] - 0.5 * slope * slope / bend) if bend < 0.0 else float(values[top])
+    if not bend < 0.0 or (top == first and slope < 0.0) or (top == last and slope > 0.0):
+        return float(values[top])
+    return float(values[top] - 0.5 * slope * slope / bend)
 
 
 def between_samples() -> F64:

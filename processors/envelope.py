@@ -164,11 +164,17 @@ def _fill_spectra(
             # one at a time: how many of them are transformed together would change the bits
             c2c(padded, wave, axes, False, 1.0, 1)
             mean = square(wave[0].view(np.float32), squared[r])[0] / squared.shape[1]
-            squared[r] -= np.float32(mean)
+            _lower(squared[r], mean)
             means[start + r] = mean
         r2c(squared[:n], raw[:n], axes, True, 1.0, 1)
         for r in range(n):
             hann_amplitudes(raw[r], squared.shape[1], amplitudes[start + r])
+
+
+@kernel()
+def _lower(numbers: F32, by: float) -> None:
+    for i in range(numbers.size):
+        numbers[i] -= np.float32(by)
 
 
 @kernel()

@@ -14,6 +14,7 @@ from typing import Any, Final, overload
 import numpy as np
 import numpy.typing as npt
 
+from contracts.records import NotDecided
 from processors.bearings import BearingGeometry
 from processors.line_search import FLOOR_REACH, HARMONICS, TOLERANCE, search_families
 
@@ -162,6 +163,35 @@ class FamiliesOfChannels(Sequence[tuple[LineFamily, ...]]):
 
     def __len__(self) -> int:
         return len(self._answers)
+
+    def heard(self, limit_db: float, harmonics: int) -> list[tuple[LineFamily, ...]]:
+        """Return each channel's families where any of them has so many harmonics over a bound, else none.
+
+        Most windows of most channels have none: no words are found for them.
+        """
+        return [
+            self[c] if answer and _any_stands(answer, limit_db, harmonics) else ()
+            for c, answer in enumerate(self._answers)
+        ]
+
+    def undecided(self, channel: int) -> tuple[NotDecided, ...]:
+        """Return the families of a channel that this window can't show, and the length that could."""
+        answer = self._answers[channel]
+        if not answer:
+            return ()
+        if isinstance(answer[0], Question):
+            question, found = answer
+            bases: list[float] = found[:, 0].tolist()
+            families = zip(FAMILY_NAMES, question.needed_s, bases, strict=True)
+            return tuple([NotDecided(name=name, needed_s=s) for name, s, base in families if math.isnan(base)])
+        return tuple([NotDecided(name=one.name, needed_s=one.needed_s) for one in answer if not one.decided])
+
+
+def _any_stands(answer: tuple[Question, F64] | tuple[LineFamily, ...], limit_db: float, harmonics: int) -> bool:
+    if isinstance(answer[0], Question):
+        levels_of_families: list[list[float]] = answer[1][:, 3:].tolist()
+        return any(sum([level >= limit_db for level in levels]) >= harmonics for levels in levels_of_families)
+    return any(family.standing(limit_db) >= harmonics for family in answer)
 
 
 def find_families(

@@ -18,7 +18,7 @@ from contracts.features import FEATURE_INDEX, FEATURES
 from processors import envelope, health, mean_square, time_domain, velocity
 from processors.band_choice import choose_bands
 from processors.bearings import BearingGeometry, bearing
-from processors.families import FAMILY_NAMES, FamiliesOfChannels, LineFamily, Question, bins_needed
+from processors.families import FAMILY_NAMES, FamiliesOfChannels, Question, bins_needed
 from processors.feature_kernels import analyse, collect, orders
 from processors.health import HealthOfChannels, SensorHealth
 from processors.lines import Transforms
@@ -55,7 +55,7 @@ class FeatureBlock:
     ----------
     values : ndarray, shape (n_channels, len(FEATURES)), float32
         The feature vectors; NaN where undefined.
-    families : sequence of tuple of LineFamily
+    families : FamiliesOfChannels
         Per channel the lines of its bearing; empty without bearing, speed or usable signal.
     health : sequence of SensorHealth
         Per channel the state of the signal itself.
@@ -64,7 +64,7 @@ class FeatureBlock:
     """
 
     values: F32
-    families: Sequence[tuple[LineFamily, ...]]
+    families: FamiliesOfChannels
     health: Sequence[SensorHealth]
     transforms: Transforms | None = None
 
@@ -151,7 +151,7 @@ class FeatureEngine:
         )
         values = np.empty((self._shape[0], len(FEATURES)))
         collect(self._moments, self._power_shape, self._power_units, self._bands_g, self._band_columns, values)
-        motion = self._motion.measure(self._spectrum, self._power, speed)
+        motion = self._motion.measure(samples_g, self._moments, self._spectrum, self._power, speed)
         if motion is not None:
             values[:, _MOTION_COLUMNS] = motion
         if speed is not None:
@@ -234,3 +234,5 @@ def warm_up(report: Callable[[str], None] = lambda _: None) -> None:
     for n_channels in (1, 2):  # a column of one row lies in memory as a whole, and is another type to a kernel
         engine = FeatureEngine(n_channels, 4096, 4096.0, (bearing("6205"),) * n_channels)
         engine.compute(noise[:n_channels], 1800.0, bands_hz[:n_channels])
+    line = np.sin(2.0 * np.pi * 900.0 / 4096.0 * np.arange(4096.0)).astype(np.float32)[np.newaxis]
+    FeatureEngine(1, 4096, 4096.0, (None,)).compute(line, None, bands_hz[:1])  # it hardly moves: in double precision

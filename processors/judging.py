@@ -20,7 +20,6 @@ from processors.bearings import bearing_at
 from processors.chosen_features import ChosenFeatures
 from processors.configured import load_models
 from processors.cutting import IN_TIME
-from processors.families import LineFamily
 from processors.features import FeatureBlock, FeatureEngine
 from processors.machine_diagnosis import Machine
 from processors.own_features import FeatureCode
@@ -164,8 +163,7 @@ class WindowJudge:
             self._assessed(
                 row,
                 block.values[row],
-                block.families[row],
-                verdict.not_decided[row],
+                (*block.families.undecided(row), *verdict.not_decided[row]),
                 scores[row],
                 self._own(row, window, speed_rpm),
             )
@@ -177,7 +175,7 @@ class WindowJudge:
         """Return features and zones of a window that late blocks have completed; nothing is learnt from it."""
         block = self._features(window, speed_rpm, regime, None)
         return tuple(
-            self._assessed(row, block.values[row], block.families[row], (), (), self._own(row, window, speed_rpm))
+            self._assessed(row, block.values[row], block.families.undecided(row), (), self._own(row, window, speed_rpm))
             for row in range(len(self._points))
         )
 
@@ -197,7 +195,6 @@ class WindowJudge:
         self,
         row: int,
         values: NDArray[np.float32],
-        families: Sequence[LineFamily],
         undecided: tuple[r.NotDecided, ...],
         scores: tuple[r.Score, ...],
         own: dict[str, float | None],
@@ -216,14 +213,7 @@ class WindowJudge:
             not_graded_because=graded.not_graded_because,
             scores=scores,
             own_features=own,
-            not_decided=(
-                *(
-                    r.NotDecided(name=family.name, needed_s=family.needed_s)
-                    for family in families
-                    if not family.decided
-                ),
-                *undecided,
-            ),
+            not_decided=undecided,
         )
 
     def _own(self, row: int, window: GroupWindow, speed_rpm: float | None) -> dict[str, float | None]:

@@ -37,19 +37,18 @@ def local_floor(amplitudes: Real, at: int) -> float:
 
 
 @kernel()
-def highest_peaks(amplitudes: Real) -> Real:
-    """Return the highest peak among each bin and its neighbours; 0 where there is none.
+def highest_peaks(amplitudes: Real, peaks: Real, highest: Real) -> None:
+    """Fill `highest` with the highest peak among each bin and its neighbours, 0 where there is none; `peaks` is room.
 
     The skirt of a strong line next to it is no peak.
     """
-    peaks, highest = np.zeros_like(amplitudes), np.zeros_like(amplitudes)
     zero = amplitudes.dtype.type(0.0)
+    peaks[:], highest[:] = zero, zero
     for k in range(1, amplitudes.size - 1):
         v = amplitudes[k]
         peaks[k] = v if (v >= amplitudes[k - 1]) & (v >= amplitudes[k + 1]) else zero
     for k in range(1, amplitudes.size - 1):
         highest[k] = max(peaks[k - 1], peaks[k + 1], peaks[k])
-    return highest
 
 
 @kernel()
@@ -72,17 +71,17 @@ def may_be_the_shaft(position: float, shaft: float) -> bool:
 
 
 @kernel()
-def search_family(amplitudes: Real, expected: float, shaft: float, levels: F64, shaft_levels: F64) -> float:
+def search_family(
+    amplitudes: Real, peaks: Real, expected: float, shaft: float, levels: F64, shaft_levels: F64, room: F64
+) -> float:
     """Return the base position (bins) near `expected` whose harmonics stand out most.
 
     `shaft` is the shaft frequency (bins): lines on its multiples have level 0. `levels` (n_harmonics,) is filled with
     the levels over the local floor, dB, and `shaft_levels` with those at the shaft's multiple next to `expected`. The
-    harmonics must lie within `amplitudes` (n_bins,).
+    harmonics must lie within `amplitudes` (n_bins,), whose `peaks` ``highest_peaks`` found; `room` is (2, HARMONICS).
     """
     n_harmonics = levels.size
-    peaks = highest_peaks(amplitudes)
-    floors = np.empty(n_harmonics)
-    trial = np.empty(n_harmonics)
+    floors, trial = room[0, :n_harmonics], room[1, :n_harmonics]
     multiple = max(1.0, math.floor(expected / shaft + 0.5)) * shaft
     on_shaft = abs(multiple - expected) <= TOLERANCE * expected
     for h in range(n_harmonics):
@@ -133,19 +132,25 @@ def search_families(
     it can), and the harmonics' levels. `expected` (n_families,) are the bases by geometry, bins; a family of fewer than
     two harmonics is left out.
     """
-    for f in range(expected.size):
-        n = n_harmonics[f]
-        if n < 2:
-            continue
-        levels, shaft_levels = np.empty(n), np.empty(n)
-        for r in range(amplitudes.shape[0]):
-            found = out[r, f]
-            found[0] = search_family(amplitudes[r], expected[f], shaft, levels, shaft_levels)
-            found[1] = np.median(levels)
-            found[2] = 0.0
-            on_shaft = np.median(shaft_levels)
-            if on_shaft > found[1] + _SHAFT_LEAD_DB:
-                found[2] = max(1.0, math.floor(expected[f] / shaft + 0.5))
-                found[0], found[1] = found[2] * shaft, on_shaft
-                levels[:] = shaft_levels
-            found[3 : 3 + n] = levels
+    # room for all rows: nothing is allocated for each
+    peaks, room = np.empty((2, amplitudes.shape[1]), amplitudes.dtype), np.empty((4, HARMONICS))
+    for r in range(amplitudes.shape[0]):
+        highest_peaks(amplitudes[r], peaks[0], peaks[1])
+        for f in range(expected.size):
+            if n_harmonics[f] >= 2:
+                _search_one(amplitudes[r], peaks[1], expected[f], n_harmonics[f], shaft, room, out[r, f])
+
+
+@kernel()
+def _search_one(amplitudes: Real, peaks: Real, expected: float, n: int, shaft: float, room: F64, found: F64) -> None:
+    """Fill `found` (3 + HARMONICS,) with what a row shows at one base; `room` is (4, HARMONICS)."""
+    levels, shaft_levels = room[2, :n], room[3, :n]
+    found[0] = search_family(amplitudes, peaks, expected, shaft, levels, shaft_levels, room[:2])
+    found[1] = median(levels)
+    found[2] = 0.0
+    on_shaft = median(shaft_levels)
+    if on_shaft > found[1] + _SHAFT_LEAD_DB:
+        found[2] = max(1.0, math.floor(expected / shaft + 0.5))
+        found[0], found[1] = found[2] * shaft, on_shaft
+        levels[:] = shaft_levels
+    found[3 : 3 + n] = levels

@@ -6,7 +6,6 @@ impacts of one bearing pass through the whole machine. The rule table for shafts
 is silent at a bearing that is at fault, whose lines it would read. What no fault explains is a significant change.
 """
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,28 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from contracts.assets import DriveTrain, MeasurementPoint, RuleSettings
-from contracts.features import FEATURE_INDEX
-from contracts.records import Diagnosis, Evidence, NotDecided
-from processors.diagnosis import BEARING_FAULTS, SENSOR_PREFIX, diagnose
+from contracts.records import Diagnosis, NotDecided
+from processors.bearing_places import STAYS, place_bearing_faults
+from processors.diagnosis import SENSOR_PREFIX, diagnose
 from processors.features import FeatureBlock
 from processors.lines import Transforms
 from processors.machine_facts import measure
 from processors.machine_readings import Facts, Place, Readings, Spectra
-from processors.machine_rules import CHANGE, Finding, judge
+from processors.machine_rules import Finding, judge
+from processors.rule_table import CHANGE
 from processors.train_facts import measure_train
 
 F32 = npt.NDArray[np.float32]
 
-#: Lines this close (as a share of the frequency) are one line: the width of a fault family.
-_SAME_LINE: Final = 0.03
-#: A bearing fault this much less over the floor than another at a louder channel is that other's echo (dB).
-_OUTSHONE_DB: Final = 6.0
-#: A place within this share (3 dB) of the loudest keeps a fault that is suspected there; the first of several does.
-_STAYS: Final = 0.7
 #: What a bearing fault explains, wherever it is.
 _WITHOUT_BEARING_FAULT: Final = ("cavitation", CHANGE)
 _LEVEL: Final = "velocity_rms_mm_s"
-_MOST_ECHOES: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +89,13 @@ class Machine:
             Tells of a point id whether a fault is suspected there already: between places that are nearly as loud it
             stays there.
         """
+        families = block.families.heard(self.rules.fault_line_db, self.rules.fault_harmonics)
         single = [
             diagnose(
                 point,
                 self.channel_ids[row],
                 block.values[row],
-                block.families[row],
+                families[row],
                 block.health[row],
                 speed_rpm,
                 self.rules,
@@ -175,7 +169,7 @@ class Machine:
         """
         judged = judge(facts)
         sensors = [found for found in single if found is not None and not is_sound(found)]
-        bearings = self._bearing_faults(readings.values, single, suspected)
+        bearings = place_bearing_faults(self.points, readings.values, single, suspected)
         machine = self._machine_faults(judged.findings, readings, bearings, suspected)
         not_decided: list[tuple[NotDecided, ...]] = [()] * len(self.points)
         row = readings.loudest(readings.rows())
@@ -186,45 +180,6 @@ class Machine:
             found is not None or point.point_id in at_fault for found, point in zip(single, self.points, strict=True)
         )
         return MachineVerdict((*sensors, *bearings, *machine), concerned, tuple(not_decided), facts)
-
-    def _bearing_faults(
-        self, values: F32, single: Sequence[Diagnosis | None], suspected: Callable[[str], bool]
-    ) -> list[Diagnosis]:
-        """Return one diagnosis per bearing fault, at its place."""
-        heard = [
-            (float(values[row, FEATURE_INDEX["peak_g"]]), row, found)
-            for row, found in enumerate(single)
-            if found is not None and found.fault in BEARING_FAULTS.values()
-        ]
-        heard.sort(key=lambda entry: (-entry[0], entry[1]))
-        placed = []
-        while heard:
-            loudest = heard[0]
-            echoes = [entry for entry in heard[1:] if self._is_echo(entry, loudest)]
-            alike = [
-                entry for entry in echoes if entry[2].fault == loudest[2].fault and entry[0] >= _STAYS * loudest[0]
-            ]
-            place = next((entry for entry in (loudest, *alike) if suspected(entry[2].point_id)), loudest)
-            others = [entry for entry in (loudest, *echoes) if entry is not place]
-            placed.append((place[1], _with_echoes(place[2], [other for _, _, other in others])))
-            heard = [entry for entry in heard[1:] if entry not in echoes]
-        return [found for _, found in sorted(placed, key=lambda entry: entry[0])]
-
-    def _is_echo(self, heard: tuple[float, int, Diagnosis], loudest: tuple[float, int, Diagnosis]) -> bool:
-        """Return whether a bearing fault is another's that is heard here.
-
-        It is the same fault if it is the same bearing's, or has the same frequency. It is taken for the same, under
-        another name or frequency, if it stands so far less out here: another bearing's lines are near by chance.
-        """
-        peak, row, found = heard
-        loudest_peak, loudest_row, other = loudest
-        if found.fault == other.fault:
-            own_hz = _frequency_hz(found)
-            one, two = self.points[row], self.points[loudest_row]
-            same_bearing = one.location == two.location and one.bearing == two.bearing
-            if same_bearing or abs(_frequency_hz(other) - own_hz) <= _SAME_LINE * own_hz:
-                return True
-        return peak < loudest_peak and _level_db(other) - _level_db(found) >= _OUTSHONE_DB
 
     def _machine_faults(
         self,
@@ -250,7 +205,7 @@ class Machine:
         alike = [
             row
             for row in readings.rows()
-            if (self.points[row].direction == "axial") == axial and readings.feature(row, _LEVEL) >= _STAYS * level
+            if (self.points[row].direction == "axial") == axial and readings.feature(row, _LEVEL) >= STAYS * level
         ]
         stays = [row for row in alike if suspected(self.points[row].point_id)]
         row = stays[0] if stays else finding.row
@@ -288,23 +243,3 @@ def measure_all(readings: Readings) -> Facts:
     facts = measure(readings, spectra)
     measure_train(facts, readings, spectra)
     return facts
-
-
-def _with_echoes(found: Diagnosis, others: Sequence[Diagnosis]) -> Diagnosis:
-    """Return a bearing fault with the channels that hear it, too, as evidence."""
-    evidence = tuple(_echo(other) for other in others[:_MOST_ECHOES] if other.evidence)
-    return dataclasses.replace(found, evidence=(*found.evidence, *evidence))
-
-
-def _echo(other: Diagnosis) -> Evidence:
-    first = other.evidence[0]
-    text = f"{other.point_id} hears {first.name} {first.value:.1f} {first.unit} over the floor"
-    return dataclasses.replace(first, text=text)
-
-
-def _level_db(diagnosis: Diagnosis) -> float:
-    return next((item.value for item in diagnosis.evidence if item.unit == "dB"), 0.0)
-
-
-def _frequency_hz(diagnosis: Diagnosis) -> float:
-    return next((item.frequency_hz for item in diagnosis.evidence if item.frequency_hz is not None), 0.0)

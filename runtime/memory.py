@@ -29,7 +29,13 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)) and bool(mallopt(_MMAP_THRESHOLD, _MAPPED_BYTES))
 
 
+def hold_collector() -> None:
+    """Collect nothing until `spare_collector`: what is made at start-up stays."""
+    gc.disable()
+
+
 def spare_collector() -> None:
     """Leave what start-up has made out of every later collection, and collect less often."""
+    gc.enable()
     gc.freeze()
     gc.set_threshold(*_COLLECTED)

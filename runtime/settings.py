@@ -4,8 +4,12 @@ Every setting has a name, a type and a default that works on a fresh machine; a 
 change one. A part whose URL is set is used where it is; a part whose URL is absent is started as a local process.
 """
 
+import contextlib
 import hashlib
 import os
+import re
+import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -17,6 +21,9 @@ from contracts.errors import ConfigurationError
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
 PREFIX: Final = "FAULTLINE_"
+#: Folders of kernels, and how long those of other source code are kept.
+_VERSION: Final = re.compile(r"[0-9a-f]{16}(\.\d+)?")
+_KEPT_S: Final = 30 * 86_400.0
 
 Port = Annotated[int, Field(ge=0, le=65_535)]
 
@@ -151,15 +158,33 @@ def keep_kernels_apart() -> None:
     """Let Numba keep its compiled code below a folder named after the source code of the core.
 
     A kernel holds the code of all that it calls, but Numba compares the time of its own file alone: after an update it
-    would load kernels of which a part is the old one's. To be called before a kernel is imported.
+    would load kernels of which a part is the old one's. To be called before a kernel is imported. Those of other
+    versions that haven't been used for a month are removed.
     """
     base = Path(os.environ.get("NUMBA_CACHE_DIR", str(PROJECT / ".faultline" / "cache" / "numba")))
     digest = hashlib.sha256()
     for source in sorted((PROJECT / "processors").rglob("*.py")):
         digest.update(source.relative_to(PROJECT).as_posix().encode() + b"\0" + source.read_bytes() + b"\0")
     name = digest.hexdigest()[:16]
-    if base.name != name:
-        os.environ["NUMBA_CACHE_DIR"] = str(base / name)
+    folder = base if base.name == name else base / name
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    with contextlib.suppress(OSError):  # where nothing can be written Numba says so itself
+        folder.mkdir(parents=True, exist_ok=True)
+        os.utime(folder)  # in use
+        _forget_unused(folder.parent, time.time() - _KEPT_S)
+
+
+def _forget_unused(base: Path, before_s: float) -> None:
+    """Remove the kernels of other source code that no process has begun to use since a time.
+
+    Taken out of the way first: who begins to use them at this moment compiles them anew.
+    """
+    for folder in base.iterdir():
+        if _VERSION.fullmatch(folder.name) and folder.stat().st_mtime < before_s:
+            gone = folder.with_name(f"{folder.name[:16]}.{os.getpid()}")
+            with contextlib.suppress(FileNotFoundError):  # another process was first
+                folder.rename(gone)
+                shutil.rmtree(gone, ignore_errors=True)
 
 
 def _own_paths() -> list[str]:

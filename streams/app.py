@@ -5,11 +5,12 @@ Agents never let an exception out of their bodies (Faust would lose the records 
 process, and the next one starts from the checkpoint.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import faust
+from faust.tables import TableManager
 
 from contracts import ports, topics
 from contracts import records as r
@@ -18,7 +19,7 @@ from processors.own_features import FeatureCode
 from streams.alarms import AlarmWorker
 from streams.conditions import ConditionWorker
 from streams.dead_letters import DeadLetters
-from streams.feed import Feed, add_lane, end, or_end
+from streams.feed import Feed, add_lane, at_once, end, or_end
 from streams.keeping import KEEP_S, keep_checkpoints
 from streams.message import LogMessage
 from streams.outbox import OutboxRelay
@@ -32,7 +33,11 @@ _SINK_POLL_S: Final = 0.05
 
 @dataclass(frozen=True, slots=True)
 class StreamParts:
-    """What the streams are bound to."""
+    """What the streams are bound to.
+
+    ``prepare`` is awaited before the first measurement is asked for; ``ready`` is called once, when this worker has its
+    partitions of both topics.
+    """
 
     kafka_url: str
     app_id: str
@@ -50,11 +55,55 @@ class StreamParts:
     webhook_message: Callable[[r.AlarmTransition], tuple[str, bytes]]
     missed: Callable[[int, int, int], Sequence[LogMessage]]
     data_dir: str
+    prepare: Callable[[], Awaitable[None]] = at_once
     ready: Callable[[], None] = lambda: None
 
 
+class NoTables(TableManager):
+    """Faust's table manager where there are no tables: it begins at once.
+
+    Faust's own waits a second, in which agents might add some, and the consumer waits for it.
+    """
+
+    async def on_start(self) -> None:
+        """Let the consumer subscribe."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class Readiness:
+    """Calls `ready` once everything that is waited for has been reached.
+
+    Parameters
+    ----------
+    parts : iterable of str
+        What is waited for.
+    ready : callable
+        Called once.
+
+    Examples
+    --------
+    >>> readiness = Readiness(["conditions", "measurements"], lambda: print("ready"))
+    >>> readiness.reached("measurements")
+    >>> readiness.reached("conditions")
+    ready
+    >>> readiness.reached("measurements")
+    """
+
+    def __init__(self, parts: Iterable[str], ready: Callable[[], None]) -> None:
+        self._awaited = set(parts)
+        self._ready = ready
+
+    def reached(self, part: str) -> None:
+        """Note that a part is there, for the first time or again."""
+        if part in self._awaited:
+            self._awaited.remove(part)
+            if not self._awaited:
+                self._ready()
+
+
 def bare_app(app_id: str, kafka_url: str, partitions: int, data_dir: str) -> faust.App:
-    """Return a Faust app without agents, set as all of ours are: raw values, no web server, no leader."""
+    """Return a Faust app without agents, set as all of ours are: raw values, no web server, no leader, no tables."""
     return faust.App(
         app_id,
         broker=f"kafka://{kafka_url}",
@@ -75,6 +124,7 @@ def bare_app(app_id: str, kafka_url: str, partitions: int, data_dir: str) -> fau
         broker_request_timeout=30,
         stream_wait_empty=False,
         table_standby_replicas=0,
+        TableManager=NoTables,
     )
 
 
@@ -106,12 +156,13 @@ def build_app(parts: StreamParts) -> faust.App:
         parts.missed,
         precedence,
     )
-    _feed(app, parts, conditions)
-    _add_alarm_agent(app, parts, alarms)
+    readiness = Readiness([topics.MEASUREMENTS, topics.CONDITIONS], parts.ready)
+    _feed(app, parts, conditions, readiness)
+    _add_alarm_agent(app, parts, alarms, readiness)
     return app
 
 
-def _feed(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> None:
+def _feed(app: faust.App, parts: StreamParts, worker: ConditionWorker, readiness: Readiness) -> None:
     """Feed the condition agent by the lane; keep ticks, results and kept checkpoints going."""
     ends = LogEnds(parts.kafka_url, topics.MEASUREMENTS)
 
@@ -128,12 +179,13 @@ def _feed(app: faust.App, parts: StreamParts, worker: ConditionWorker) -> None:
             worker=worker,
             watch=lambda: _watch(parts, ends, worker.applied),
             steps=((worker.tick, _TICK_S), (worker.store_due_rows, _SINK_POLL_S), (keep, KEEP_S)),
-            ready=parts.ready,
+            prepare=parts.prepare,
+            joined=lambda: readiness.reached(topics.MEASUREMENTS),
         ),
     )
 
 
-def _add_alarm_agent(app: faust.App, parts: StreamParts, worker: AlarmWorker) -> None:
+def _add_alarm_agent(app: faust.App, parts: StreamParts, worker: AlarmWorker, readiness: Readiness) -> None:
     """Add the agent of the low-rate topic ``conditions``."""
     ends = LogEnds(parts.kafka_url, topics.CONDITIONS)
     topic = app.topic(topics.CONDITIONS, key_type=bytes, value_type=bytes, key_serializer="raw", value_serializer="raw")
@@ -153,10 +205,18 @@ def _add_alarm_agent(app: faust.App, parts: StreamParts, worker: AlarmWorker) ->
         async def on_stop(self) -> None:
             self.watchdog.end()
 
-    @app.timer(_TICK_S, name="alarm-ticks")  # type: ignore[untyped-decorator]  # faust's timer has no types
     async def keep() -> None:
         assigned = {tp.partition for tp in app.consumer.assignment() if tp.topic == topics.CONDITIONS}
         await or_end(worker.keep(assigned))
+
+    @app.timer(_TICK_S, name="alarm-ticks")  # type: ignore[untyped-decorator]  # faust's timer has no types
+    async def tick() -> None:
+        await keep()
+
+    @app.task  # type: ignore[untyped-decorator]  # as above; it runs once the consumer has its partitions
+    async def begin() -> None:
+        await keep()
+        readiness.reached(topics.CONDITIONS)
 
     @app.timer(KEEP_S, name="kept-checkpoints")  # type: ignore[untyped-decorator]  # as above
     async def keep_for_recomputation() -> None:

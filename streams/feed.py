@@ -26,6 +26,10 @@ _log = structlog.get_logger(__name__)
 _BATCHES: Final = 2
 
 
+async def at_once() -> None:
+    """Prepare nothing."""
+
+
 class Batches(faust.Channel[Any]):
     """The channel between lane and agent; it keeps what it holds.
 
@@ -62,11 +66,13 @@ class Feed:
     worker : BatchWorker
         What processes it.
     watch : callable
-        Starts the watchdog.
+        Starts the watchdog, once the lane begins to join.
     steps : tuple of (callable, float)
         What else is to be kept going, each with the seconds between two calls.
-    ready : callable
-        Called once the lane has joined its group.
+    prepare : callable
+        Awaited before the lane joins its group.
+    joined : callable
+        Called whenever the lane has been given partitions, none among them, and they are claimed.
     """
 
     agent: str
@@ -76,7 +82,8 @@ class Feed:
     worker: BatchWorker
     watch: Callable[[], Watchdog]
     steps: tuple[tuple[Callable[[], Awaitable[None]], float], ...] = ()
-    ready: Callable[[], None] = lambda: None
+    prepare: Callable[[], Awaitable[None]] = at_once
+    joined: Callable[[], None] = lambda: None
 
 
 def add_lane(app: faust.App, feed: Feed) -> None:
@@ -100,14 +107,14 @@ def add_lane(app: faust.App, feed: Feed) -> None:
         """Feeds the agent; keeps checkpoints and further steps going."""
 
         async def on_start(self) -> None:
-            self.lane = Lane(feed.kafka_url, feed.topic, feed.group, feed.worker, put, room)
-            self.watchdog = feed.watch()
+            self.lane = Lane(feed.kafka_url, feed.topic, feed.group, feed.worker, put, room, feed.joined)
+            self.watchdog: Watchdog | None = None
             for step, pause_s in feed.steps:
                 self.add_future(self.repeat(step, pause_s))
-            feed.ready()
 
         async def on_stop(self) -> None:
-            self.watchdog.end()
+            if self.watchdog is not None:
+                self.watchdog.end()
             await self.lane.stop()
 
         async def repeat(self, step: Callable[[], Awaitable[None]], pause_s: float) -> None:
@@ -117,6 +124,8 @@ def add_lane(app: faust.App, feed: Feed) -> None:
 
         @faust.Service.task
         async def read(self) -> None:
+            await or_end(feed.prepare())
+            self.watchdog = feed.watch()
             await or_end(self.lane.run())
 
         @faust.Service.task

@@ -75,6 +75,8 @@ class Lane:
         Takes a batch, in the event loop, at once.
     room : Room
         For batches that are read and not yet processed.
+    joined : callable
+        Called, in the event loop, whenever partitions were given, none among them, and are claimed.
     """
 
     def __init__(
@@ -85,11 +87,13 @@ class Lane:
         worker: BatchWorker,
         put: Callable[[list[LogMessage]], None],
         room: Room,
+        joined: Callable[[], None] = lambda: None,
     ) -> None:
         self._topic = topic
         self._worker = worker
         self._put = put
         self._room = room
+        self._joined = joined
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lane")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._paused = False
@@ -200,6 +204,8 @@ class Lane:
             offset = self._await(self._worker.claim(partition.partition))
             starts.append(TopicPartition(self._topic, partition.partition, offset))
         consumer.incremental_assign(starts)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._joined)
 
     def _revoked(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         if not self._stopping:

@@ -16,7 +16,7 @@ from contracts.features import FEATURE_INDEX
 from contracts.records import Assessment, ChannelAssessment, Diagnosis, Evidence, Zone
 from processors.conditions.gate import Finding, Verdict, worst
 from processors.diagnosis import SENSOR_PREFIX
-from processors.machine_rules import FAULTS
+from processors.rule_table import FAULTS
 
 #: Bearing fault → its feature, its name in a sentence.
 BEARING_FAULTS: Final[dict[str, tuple[str, str]]] = {

@@ -23,6 +23,7 @@ from runtime.pipeline_bench import Plan, measure
 from runtime.scale_bench import measure_scaling
 from runtime.settings import load_settings
 from runtime.soak_bench import measure_soak
+from runtime.start_bench import measure_start
 
 bench: Final = typer.Typer(add_completion=False, no_args_is_help=True, help="Measure; bounded in load and time.")
 
@@ -87,9 +88,16 @@ def features(
     as_json: _AsJson = False,
     record: _Record = False,
 ) -> None:
-    """Measure the feature set on one core, beside the bare FFT of the same data and a plain NumPy version."""
+    """Measure the feature set on one core, beside the bare FFT of the same data and a plain NumPy version.
+
+    And what the diagnosis of a machine costs beside its features.
+    """
     keep_freed_memory()  # as the worker does
-    result = {"shapes": feature_bench.measure(seconds, _say), "machine": describe_machine()}
+    result = {
+        "shapes": feature_bench.measure(seconds, _say),
+        "diagnosis_of_8_channels": feature_bench.measure_diagnosis(seconds),
+        "machine": describe_machine(),
+    }
     _finish("features", result, as_json=as_json, record=record)
 
 
@@ -185,6 +193,22 @@ def burst(
     result = {"capacity_machines": results.rounded(capacity, 0), **seen.as_json()}
     _finish("burst", result, as_json=as_json, record=record)
     raise typer.Exit(1 if seen.different or seen.unanswered else 0)
+
+
+@bench.command("start")
+def start(
+    *,
+    starts: Annotated[int, typer.Option(min=1, max=100, help="Starts that count; one more comes before them.")] = 7,
+    as_json: _AsJson = False,
+    record: _Record = False,
+) -> None:
+    """Measure how long a worker takes from `./faultline worker` until it owns its partitions, kernels loaded.
+
+    \b
+        ./faultline bench start --json --record
+        ./faultline bench start --starts 3
+    """
+    _finish("start", measure_start(starts, load_settings(), _say), as_json=as_json, record=record)
 
 
 @bench.command("soak")

@@ -4,6 +4,8 @@ import asyncio
 import os
 import socket
 import sys
+import threading
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
@@ -29,7 +31,7 @@ from contracts.topics import CONDITIONS
 from runtime.clock import SystemClock
 from runtime.feature_code import load_feature_code
 from runtime.kernels import load_kernels
-from runtime.memory import keep_freed_memory, spare_collector
+from runtime.memory import hold_collector, keep_freed_memory, spare_collector
 from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
 from streams.app import StreamParts, build_app
@@ -60,10 +62,12 @@ def worker(
 
 
 def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path | None) -> int:
+    _log.info("began_worker")
     keep_freed_memory()
+    hold_collector()
     sys.setswitchinterval(_SWITCH_S)
+    kernels = _load_beside()
     code = load_feature_code(settings)
-    load_kernels(lambda line: _log.info("kernels_compiled", progress=line))
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     database = Database(database_url)
@@ -87,16 +91,45 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             webhook_message=webhook_message,
             missed=partial(_missed, kafka_url),
             data_dir=str(_faust_folder(settings)),
-            ready=lambda: None if ready_file is None else ready_file.touch(),
+            prepare=partial(_prepare, kernels),
+            ready=partial(_ready, ready_file),
         )
     )
-    spare_collector()
     runner = faust.Worker(app, loop=loop, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
     runner.spinner = None  # it would write control characters into the log, terminal or not
     try:
         runner.execute_from_commandline()
     except SystemExit as ended:
         return int(ended.code or 0)
+
+
+def _load_beside() -> Future[None]:
+    """Load the kernels in a thread that ends with the process, while this one connects."""
+    loaded: Future[None] = Future()
+
+    def load() -> None:
+        try:
+            load_kernels(lambda line: _log.info("kernels_compiled", progress=line))
+        except BaseException as error:  # noqa: BLE001 -- raised again where it is waited for
+            loaded.set_exception(error)
+        else:
+            loaded.set_result(None)
+
+    threading.Thread(target=load, name="kernels", daemon=True).start()
+    return loaded
+
+
+async def _prepare(kernels: Future[None]) -> None:
+    """Wait for the kernels: no measurement is read before."""
+    await asyncio.wrap_future(kernels)
+    _log.info("loaded_kernels")
+    spare_collector()
+
+
+def _ready(ready_file: Path | None) -> None:
+    _log.info("readied_worker")
+    if ready_file is not None:
+        ready_file.touch()
 
 
 def _missed(kafka_url: str, partition: int, first: int, end: int) -> list[LogMessage]:

@@ -87,8 +87,10 @@ def test_no_power_of_ten_overflows_the_moments(exponent: int) -> None:
 @given(st.integers(0, 2**32 - 1), st.integers(2, 3), st.floats(15.0, 60.0), st.floats(3.0, 40.0))
 def test_family_against_a_plain_search(seed: int, n_harmonics: int, expected: float, shaft: float) -> None:
     amplitudes = np.random.default_rng(seed).rayleigh(size=400)
-    levels, shaft_levels = np.empty(n_harmonics), np.empty(n_harmonics)
-    found = line_search.search_family(amplitudes, expected, shaft, levels, shaft_levels)
+    levels, shaft_levels, room = np.empty(n_harmonics), np.empty(n_harmonics), np.empty((2, line_search.HARMONICS))
+    peaks = np.empty_like(amplitudes)
+    line_search.highest_peaks(amplitudes, np.empty_like(amplitudes), peaks)
+    found = line_search.search_family(amplitudes, peaks, expected, shaft, levels, shaft_levels, room)
 
     def level_db(position: float, h: int) -> float:
         order = math.floor(position / shaft + 0.5)

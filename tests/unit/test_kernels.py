@@ -66,6 +66,9 @@ stream(3, lambda block: {"speed_rpm": None}, everything)
 stream(3, lambda block: {}, (("all",), ("overall",), ("bearing",)))
 stream(3, lambda block: {"samples": bytes(len(block.samples))}, everything)
 stream(3, lambda block: {"samples": np.clip(np.frombuffer(block.samples, "<f4"), -0.1, 0.1).tobytes()}, everything)
+# a line far above what moves: its displacement is measured in double precision
+line = np.sin(1.5 * np.arange(1 << 16)).astype("<f4")
+stream(3, lambda block: {"samples": line[: len(block.samples) // 4].tobytes()}, everything)
 late = {name: count - ready[name] for name, count in signatures().items() if count != ready.get(name)}
 assert ready and not late, late
 print("none was cold")

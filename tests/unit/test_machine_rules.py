@@ -16,8 +16,9 @@ from processors.drive_train import belt_hz, fault_frequencies
 from processors.features import FeatureEngine
 from processors.machine_diagnosis import measure_all
 from processors.machine_readings import Facts, Place, Readings
-from processors.machine_rules import RULES, Finding, judge
+from processors.machine_rules import Finding, judge
 from processors.motor_current import add_rotor_bars
+from processors.rule_table import RULES
 from processors.velocity import MM_S2_PER_G
 
 RATE_HZ = 12800.0

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,26 @@ class TestSettings:
         assert Path(old).parent == tmp_path / "numba"
         assert folder("a = 2") != old
         assert folder("a = 1") == old
+
+    def test_kernels_of_another_source_code_are_removed_a_month_after_their_last_use(
+        self, environment: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        environment.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+        keep_kernels_apart()
+        own = Path(os.environ["NUMBA_CACHE_DIR"])
+        now_s = own.stat().st_mtime
+        used, unused, half_removed, foreign = (
+            tmp_path / name for name in ("0123456789abcdef", "f" * 16, f"{'e' * 16}.77", "processors_1")
+        )
+        for made, days in ((used, 29), (unused, 31), (half_removed, 31), (foreign, 31), (own, 31)):
+            made.mkdir(exist_ok=True)
+            (made / "kernel.nbc").touch()
+            os.utime(made, (now_s - days * 86_400,) * 2)
+        with ThreadPoolExecutor(4) as workers:
+            list(workers.map(lambda _: keep_kernels_apart(), range(8)))
+        assert {left.name for left in tmp_path.iterdir()} == {own.name, used.name, foreign.name}
+        assert (own / "kernel.nbc").exists()
+        assert own.stat().st_mtime >= now_s
 
 
 class TestProjectFolder:
