@@ -7,6 +7,7 @@ Bands are cut from the plain FFT and brought back by a short inverse transform: 
 Transforms don't mix rows, so a row's bits don't depend on the rows beside it.
 """
 
+import functools
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +27,8 @@ Rows = npt.NDArray[np.int64]
 #: So many real transforms are made together, and so many points are summed in float32.
 _ROWS: Final = 8
 _BLOCK: Final = 1024
+#: What a transform works in is kept for so many lengths: bands, bearings and speeds make ever new ones.
+_KEPT_LENGTHS: Final = 16
 
 
 def squared_envelope(spectrum: Complex, n_samples: int, first: int, last: int, n_bins: int | None = None) -> Real:
@@ -99,7 +102,7 @@ class Envelopes:
 
     def __init__(self, n_samples: int) -> None:
         self._n_samples = n_samples
-        self._buffers: dict[int, tuple[C64, C64, F32, C64]] = {}
+        self._room = functools.lru_cache(maxsize=_KEPT_LENGTHS)(_room)
 
     def spectra(self, spectrum: C64, channels: Rows, first: int, last: int, n_bins: int) -> tuple[F32, F32]:
         """Return the amplitudes of `envelope_spectrum`, and the means of the squared envelopes.
@@ -125,20 +128,19 @@ class Envelopes:
         amplitudes = np.zeros((channels.size, n_bins), np.float32)
         means = np.zeros(channels.size, np.float32)
         if last > first:
-            buffers = self._buffers_of(int(scipy.fft.next_fast_len(last - first + n_bins + 1)))
-            _fill_spectra(spectrum, channels, first, last, 2.0 / self._n_samples, *buffers, amplitudes, means)
+            room = self._room(int(scipy.fft.next_fast_len(last - first + n_bins + 1)))
+            _fill_spectra(spectrum, channels, first, last, 2.0 / self._n_samples, *room, amplitudes, means)
         return amplitudes, means
 
-    def _buffers_of(self, length: int) -> tuple[C64, C64, F32, C64]:
-        """Return what a transform of `length` points works in; the lengths are few, since bands and bearings are."""
-        if length not in self._buffers:
-            self._buffers[length] = (
-                np.zeros((1, length), np.complex64),
-                np.empty((1, length), np.complex64),
-                np.empty((_ROWS, length), np.float32),
-                np.empty((_ROWS, length // 2 + 1), np.complex64),
-            )
-        return self._buffers[length]
+
+def _room(length: int) -> tuple[C64, C64, F32, C64]:
+    """Return what a transform of `length` points works in."""
+    return (
+        np.zeros((1, length), np.complex64),
+        np.empty((1, length), np.complex64),
+        np.empty((_ROWS, length), np.float32),
+        np.empty((_ROWS, length // 2 + 1), np.complex64),
+    )
 
 
 @kernel()

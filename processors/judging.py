@@ -7,6 +7,7 @@ import functools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ from processors.regime import is_steady
 from processors.reorder import Samples
 from processors.scoring import AssetScoring
 from processors.zone_tables import grade_asset, velocity_boundaries
+
+#: Engines take megabytes: beside that of whole windows only the one of the last partial window is kept.
+_KEPT_LENGTHS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +99,9 @@ class WindowJudge:
         self._code = code
         self._chosen = ChosenFeatures.of(points, code.own)
         self._geometries = self._chosen.geometries([bearing_at(point, config.drive_train) for point in points])
-        self._engines: dict[int, FeatureEngine] = {}
+        self._engine = functools.lru_cache(maxsize=_KEPT_LENGTHS)(
+            functools.partial(FeatureEngine, len(points), sampling_rate_hz=sampling_rate_hz, bearings=self._geometries)
+        )
         self._bands = BandChoices() if bands is None else BandChoices.resume(bands)
         graded_by = velocity_boundaries(config)
         self._machine = Machine(
@@ -219,10 +225,3 @@ class WindowJudge:
     def _own(self, row: int, window: GroupWindow, speed_rpm: float | None) -> dict[str, float | None]:
         samples_g, rate_hz = window.samples_g[row], self._rate_hz
         return self._code.values(self._chosen.own[row], self._channel_ids[row], samples_g, rate_hz, speed_rpm)
-
-    def _engine(self, n_samples: int) -> FeatureEngine:
-        engine = self._engines.get(n_samples)
-        if engine is None:
-            engine = FeatureEngine(len(self._points), n_samples, self._rate_hz, self._geometries)
-            self._engines[n_samples] = engine
-        return engine

@@ -11,6 +11,7 @@ from numba.core.runtime.nrt import rtsys
 
 from contracts.features import FEATURES
 from processors.bearings import bearing
+from processors.envelope import Envelopes
 from processors.features import FeatureEngine
 
 RATE_HZ = 25_600.0
@@ -58,3 +59,16 @@ def test_no_frame_allocates_in_steady_state() -> None:
     assert (many[1] - few[1]) / 6 < 4 * result_bytes + 4 * 600
     # twice the samples, twice the lines
     assert long[1] - few[1] < 2 * 4 * 1200
+
+
+def test_bands_of_ever_new_widths_leave_nothing_behind() -> None:
+    envelopes = Envelopes(25_600)
+    spectrum = np.ones((1, 12_801), np.complex64)
+    envelopes.spectra(spectrum, np.array([0]), 4_000, 6_000, 500)  # kernels are loaded
+    tracemalloc.start()
+    sizes = []
+    for number in range(60):
+        envelopes.spectra(spectrum, np.array([0]), 4_000, 6_000 + 37 * number, 500)
+        sizes.append(tracemalloc.get_traced_memory()[0])
+    tracemalloc.stop()
+    assert sizes[-1] < 1.5 * sizes[29]
