@@ -1,7 +1,8 @@
 """The benchmark of linear cost: what a sample costs where few channels come in, and where many do.
 
-Every channel has the same sampling rate and as long a signal: baselines must be of one age, since a score costs more
-once they are learnt. The demodulation band is chosen in the first windows only, before it counts.
+Every channel has the same sampling rate, and windows count once baselines are learnt: a score costs more from then on.
+The few have a longer signal, so that as many samples count of both. The demodulation band is chosen in the first
+windows only, before it counts.
 """
 
 import math
@@ -18,8 +19,9 @@ from runtime.backlog import Say, check_backlog, drain_backlog, expected_assessme
 from runtime.measured import measured_stack
 from runtime.settings import Settings
 
-#: The first windows of every machine don't count: engines are built, bands are chosen.
-_WARM_UP_WINDOWS: Final = 2
+#: The first windows of every machine don't count: engines are built, bands are chosen, baselines are learnt.
+_WARM_UP_WINDOWS: Final = 40
+_SAMPLING_RATE_HZ: Final = 12_800.0
 _BAND_INTERVAL_S: Final = 3_600.0
 
 
@@ -71,7 +73,7 @@ def measure_channels(
     channels : int
         Channels of each machine.
     seconds : float
-        Signal of each channel, s.
+        Signal of each of the many channels, s.
     rounds : int
         How often both are run, in turn.
     settings : Settings
@@ -95,12 +97,14 @@ def measure_channels(
     few, many = (_load(count, channels) for count in counts)
     if seconds < _WARM_UP_WINDOWS + 2:
         raise ConfigurationError(f"{seconds:g} s of signal, at least {_WARM_UP_WINDOWS + 2} s are needed")
-    check_backlog(many, seconds)
-    loads = {"few": few, "many": many}
-    runs: dict[str, list[Run]] = {name: [] for name in loads}
+    longer = (seconds - _WARM_UP_WINDOWS) * many.assets / few.assets
+    plants = {"few": (few, _WARM_UP_WINDOWS + longer), "many": (many, seconds)}
+    for load, signal_s in plants.values():
+        check_backlog(load, signal_s)
+    runs: dict[str, list[Run]] = {name: [] for name in plants}
     for _ in range(rounds):
-        for name, load in loads.items():
-            run = _run(load, seconds, settings, say)
+        for name, (load, signal_s) in plants.items():
+            run = _run(load, signal_s, settings, say)
             cost = f"{run.cpu_ns_per_sample:.1f} CPU ns a sample"
             say(f"{load.assets * channels} channels: {cost}, {run.crash_s:.1f} s from a crash to the next worker")
             runs[name].append(run)
@@ -116,7 +120,9 @@ def measure_channels(
 
 def _load(count: int, channels: int) -> Load:
     window = WindowSettings(band_interval_s=_BAND_INTERVAL_S)
-    return Load(assets=math.ceil(count / channels), channels=channels, window=window)
+    return Load(
+        assets=math.ceil(count / channels), channels=channels, sampling_rate_hz=_SAMPLING_RATE_HZ, window=window
+    )
 
 
 def _run(load: Load, seconds: float, settings: Settings, say: Say) -> Run:

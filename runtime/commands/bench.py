@@ -107,7 +107,7 @@ def channels(
     few: Annotated[int, typer.Option(min=1, max=10_000, help="Channels in the small run.")] = 100,
     many: Annotated[int, typer.Option(min=1, max=10_000, help="Channels in the large run.")] = 2_000,
     channels: Annotated[int, typer.Option(min=1, max=64, help="Channels of each machine.")] = 8,
-    seconds: Annotated[float, typer.Option(min=4, max=3600, help="Signal of each channel.")] = 32.0,
+    seconds: Annotated[float, typer.Option(min=42, max=3600, help="Signal of each of the many.")] = 60.0,
     rounds: Annotated[int, typer.Option(min=1, max=20, help="How often both are run, in turn.")] = 3,
     as_json: _AsJson = False,
     record: _Record = False,
@@ -119,7 +119,7 @@ def channels(
 
     \b
         ./faultline bench channels --json
-        ./faultline bench channels --few 200 --many 4000 --seconds 8 --rounds 1
+        ./faultline bench channels --few 200 --many 1000 --seconds 80 --rounds 1
     """
     result = measure_channels((few, many), channels, seconds, rounds, load_settings(), _say)
     _finish("channels", result, as_json=as_json, record=record)
