@@ -2,8 +2,8 @@
 
 Both clocks start when a third of a program's records is on the topic, since it still starts while it works on the first
 ones, and end with the last; CPU time is that of the whole process with all its threads. Programs take turns, each round
-from another one on, so that what else goes on on the machine, and what the program before has left the broker to do,
-meets all of them. After each throughput run the records are read and checked.
+from another one on and every other round backwards, so that what else goes on on the machine, and what the program
+before has left the broker to do, meets all of them. After each throughput run the records are read and checked.
 """
 
 import statistics
@@ -251,7 +251,8 @@ def run_rounds(
     bench.fill()
     for number in range(rounds):
         first = number % len(programs)
-        for program in (*programs[first:], *programs[:first]):
+        turns = (*programs[first:], *programs[:first])
+        for program in reversed(turns) if number % 2 else turns:
             bench.throughput(program, figures[program.name])
             say(f"round {number + 1}: {program.name} {figures[program.name].cpu_us_per_frame[-1]:.1f} CPU us a frame")
     if latency_s > 0.0:
