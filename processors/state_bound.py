@@ -6,7 +6,7 @@ of the worst case: every regime known, as many of them learning and calibrated a
 Invariant: what a channel's state takes is never more (tested by filling it).
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final
 
 from contracts.assets import AssetConfiguration
@@ -73,8 +73,8 @@ def check_state(config: AssetConfiguration, window_counts: Mapping[str, int]) ->
     needed = most_bytes(config, window_counts)
     if needed > LIMIT_BYTES:
         raise ConfigurationError(
-            f"{config.asset_id}: the scorers {_listed(model.key for model in config.models)} need up to {needed} bytes"
-            f" per channel, the limit is {LIMIT_BYTES}: name fewer"
+            f"{config.asset_id}: the scorers {', '.join(model.key for model in config.models)} need up to {needed}"
+            f" bytes per channel, the limit is {LIMIT_BYTES}: name fewer"
         )
 
 
@@ -95,7 +95,3 @@ def _limits_bytes(config: AssetConfiguration) -> int:
     recent = 9 * min(config.rules.raise_after, LONGEST_ROW)
     each = most_regimes(len(models)) * (_LIMIT_HEAD + 2 * RATIOS) + recent + 4 * _HEAD
     return len(models) * each + sum(len(name) for name in models) + MAX_REGIMES * _NAME_BYTES
-
-
-def _listed(keys: Iterable[str]) -> str:
-    return ", ".join(keys)

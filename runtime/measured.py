@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -51,6 +51,12 @@ class MeasuredStack:
     cores: Cores
     _workers: list[ChildProcess] = field(default_factory=list)
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Environment of the workers."""
+        urls = {"FAULTLINE_KAFKA_URL": self.urls.kafka, "FAULTLINE_DATABASE_URL": self.urls.database}
+        return child_environment(urls, self.settings)
+
     def prepare(self, site: Site, assets: Sequence[AssetConfiguration]) -> None:
         """Make topics and tables, and put the assets' configurations on the log."""
         asyncio.run(self._prepare(site, assets))
@@ -75,14 +81,13 @@ class MeasuredStack:
             name = f"worker-{number}" if number else "worker"
             ready = self.services.folder.run / f"{name}.ready"
             ready.unlink(missing_ok=True)
-            urls = {"FAULTLINE_KAFKA_URL": self.urls.kafka, "FAULTLINE_DATABASE_URL": self.urls.database}
             spec = ProcessSpec(
                 name=name,
                 argv=(sys.executable, "-m", "runtime", "worker", "--ready-file", str(ready)),
                 log_file=self.services.folder.logs / f"{name}.log",
                 ready=ready.exists,
                 cwd=PROJECT,
-                environment=child_environment(urls, self.settings),
+                environment=self.environment,
                 stop_deadline_s=_STOP_S,
             )
             worker = self.services.supervisor.start(spec)
@@ -189,11 +194,16 @@ class MeasuredStack:
         return "; ".join(worker.last_words() for worker in self._workers)
 
 
+def read_log(log_file: Path, start: int = 0) -> list[dict[str, Any]]:
+    """Return what a worker's log tells from byte `start` on, an entry for each whole line."""
+    *lines, _unfinished = log_file.read_bytes()[start:].split(b"\n")
+    return [msgspec.json.decode(line) for line in lines if line.startswith(b"{")]
+
+
 def _claims(log_file: Path, start: int) -> list[float]:
     """Return how long each taking of a partition of ``measurements`` took, as the log tells it from `start` on, s."""
-    *lines, _unfinished = log_file.read_bytes()[start:].split(b"\n")
-    told = [msgspec.json.decode(line) for line in lines if b"claimed_partition" in line]
-    return [entry["took_s"] for entry in told if entry["topic"] == MEASUREMENTS]
+    told = read_log(log_file, start)
+    return [one["took_s"] for one in told if one["event"] == "claimed_partition" and one["topic"] == MEASUREMENTS]
 
 
 @contextmanager

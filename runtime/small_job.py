@@ -26,7 +26,7 @@ from loadtests.peers.job import CHECKPOINT_S, LINGER_MS, Orders, SmallJob, State
 from runtime.clock import SystemClock
 from runtime.memory import keep_freed_memory, spare_collector
 from runtime.settings import load_settings
-from streams.app import bare_app
+from streams.app import bare_app, run_app
 from streams.feed import Feed, add_lane, end
 from streams.lane import Commit
 from streams.message import LogMessage
@@ -161,12 +161,7 @@ def main() -> int:
     loop.run_until_complete(database.__aenter__())
     app = _build(orders, PartitionStore(database))
     spare_collector()
-    runner = faust.Worker(app, loop=loop, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
-    runner.spinner = None  # it would write control characters into the log, terminal or not
-    try:
-        runner.execute_from_commandline()
-    except SystemExit as ended:
-        return int(ended.code or 0)
+    return run_app(app, loop)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ and run already; the worker may use every core, as in production.
 """
 
 import datetime as dt
-import json
 import signal
 import statistics
 import subprocess
@@ -20,9 +19,9 @@ from loadtests.machine import Cores, describe_machine, usable_cores
 from loadtests.plant import SITE, Load
 from loadtests.results import rounded
 from runtime.backlog import Say
-from runtime.measured import MeasuredStack, measured_stack
+from runtime.measured import MeasuredStack, measured_stack, read_log
 from runtime.services.identity import wait_until
-from runtime.settings import PROJECT, Settings, child_environment
+from runtime.settings import PROJECT, Settings
 
 #: The first start on a machine compiles.
 _FIRST_S: Final = 300.0
@@ -91,13 +90,12 @@ def measure_start(starts: int, settings: Settings, say: Say) -> dict[str, Any]:
 def _start(stack: MeasuredStack) -> Start:
     ready, log_file = stack.services.folder.run / "start.ready", stack.services.folder.logs / "start.log"
     ready.unlink(missing_ok=True)
-    urls = {"FAULTLINE_KAFKA_URL": stack.urls.kafka, "FAULTLINE_DATABASE_URL": stack.urls.database}
     command = [str(PROJECT / "faultline"), "worker", "--ready-file", str(ready)]
     with log_file.open("wb") as log:
         began_at_s, began_s = time.time(), time.monotonic()
         worker = subprocess.Popen(
             command,
-            env=child_environment(urls, stack.settings),
+            env=stack.environment,
             cwd=stack.services.folder.path,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -121,10 +119,8 @@ def _start(stack: MeasuredStack) -> Start:
 def _stages_s(log_file: Path, began_at_s: float) -> dict[str, float]:
     """Return when each stage was done, from the times in the worker's log."""
     done_s: dict[str, float] = {}
-    for line in log_file.read_text(encoding="utf-8", errors="replace").splitlines():
-        if line.startswith("{"):
-            said = json.loads(line)
-            stage = _STAGES.get(f"{said['event']} {said.get('topic', '')}".strip())
-            if stage is not None:
-                done_s[stage] = dt.datetime.fromisoformat(said["timestamp"]).timestamp() - began_at_s
+    for said in read_log(log_file):
+        stage = _STAGES.get(f"{said['event']} {said.get('topic', '')}".strip())
+        if stage is not None:
+            done_s[stage] = dt.datetime.fromisoformat(said["timestamp"]).timestamp() - began_at_s
     return done_s

@@ -5,6 +5,7 @@ Agents never let an exception out of their bodies (Faust would lose the records 
 process, and the next one starts from the checkpoint.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -126,6 +127,16 @@ def bare_app(app_id: str, kafka_url: str, partitions: int, data_dir: str) -> fau
         table_standby_replicas=0,
         TableManager=NoTables,
     )
+
+
+def run_app(app: faust.App, loop: asyncio.AbstractEventLoop) -> int:
+    """Run an app until SIGTERM; return the exit status."""
+    runner = faust.Worker(app, loop=loop, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
+    runner.spinner = None  # it would write control characters into the log, terminal or not
+    try:
+        runner.execute_from_commandline()
+    except SystemExit as ended:
+        return int(ended.code or 0)
 
 
 def build_app(parts: StreamParts) -> faust.App:

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
-import faust
 import structlog
 import typer
 import uvloop
@@ -34,7 +33,7 @@ from runtime.kernels import load_kernels
 from runtime.memory import hold_collector, keep_freed_memory, spare_collector
 from runtime.registry import codec_for
 from runtime.settings import Settings, load_settings
-from streams.app import StreamParts, build_app
+from streams.app import StreamParts, build_app, run_app
 from streams.message import LogMessage
 
 _log = structlog.get_logger(__name__)
@@ -95,12 +94,7 @@ def _run(settings: Settings, kafka_url: str, database_url: str, ready_file: Path
             ready=partial(_ready, ready_file),
         )
     )
-    runner = faust.Worker(app, loop=loop, loglevel="warn", redirect_stdouts=False, quiet=True, override_logging=False)
-    runner.spinner = None  # it would write control characters into the log, terminal or not
-    try:
-        runner.execute_from_commandline()
-    except SystemExit as ended:
-        return int(ended.code or 0)
+    return run_app(app, loop)
 
 
 def _load_beside() -> Future[None]:
