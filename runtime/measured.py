@@ -38,6 +38,8 @@ _STOP_S: Final = 20.0
 _WAIT_S: Final = 0.2
 #: A worker that was killed is followed by one that owns everything within so long, s.
 _CRASH_S: Final = 60.0
+#: Every one of several workers owns partitions within so long, s.
+_JOIN_S: Final = 60.0
 _LOOK_S: Final = 0.02
 
 
@@ -76,7 +78,14 @@ class MeasuredStack:
         self.start_workers([self.cores.measured])
 
     def start_workers(self, cores: Sequence[frozenset[int]]) -> None:
-        """Start a worker on each of `cores`, side by side; return once all own partitions."""
+        """Start a worker on each of `cores`, side by side; return once each owns partitions of ``measurements``.
+
+        Raises
+        ------
+        Unavailable
+            If one of them owns none within a minute, or ends.
+        """
+        seen: dict[ChildProcess, int] = {}
         for number, core in enumerate(cores):
             name = f"worker-{number}" if number else "worker"
             ready = self.services.folder.run / f"{name}.ready"
@@ -90,11 +99,19 @@ class MeasuredStack:
                 environment=self.environment,
                 stop_deadline_s=_STOP_S,
             )
+            before = spec.log_file.stat().st_size if spec.log_file.exists() else 0
             worker = self.services.supervisor.start(spec)
+            seen[worker] = before
             self._workers.append(worker)
             pin_process(worker.pid, core)
         for worker in self._workers:
             worker.await_ready()
+        # a worker that joins others is ready before they have given anything up
+        deadline_s = time.monotonic() + _JOIN_S
+        while not all(_claims(worker.spec.log_file, before) for worker, before in seen.items()):
+            if self.ended or time.monotonic() > deadline_s:
+                raise Unavailable("worker", f"not every one of {len(cores)} owns partitions; {self.last_words()}")
+            time.sleep(_LOOK_S)
 
     def stop_workers(self) -> None:
         """Stop the workers after a last checkpoint."""

@@ -30,6 +30,10 @@ _PATIENCE_S: Final = 1.0
 _FETCH_BYTES: Final = 1024 * 1024
 #: Prefetched records per consumer (KiB).
 _PREFETCH_KIB: Final = 32 * 1024
+#: A member learns of a rebalance by its heartbeat, and whoever takes partitions over has to wait for that.
+_HEARTBEAT_MS: Final = 1_000
+#: A broker that doesn't answer within this is asked again by the fetch itself.
+_WAKE_S: Final = 0.5
 _NS_PER_MS: Final = 1_000_000
 
 
@@ -97,6 +101,7 @@ class Lane:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="lane")
         self._loop: asyncio.AbstractEventLoop | None = None
         self._paused = False
+        self._asleep = False
         self._stopping = False
         self._closing = threading.Event()
         self._batch_size = BatchSize()
@@ -114,6 +119,7 @@ class Lane:
                 "fetch.message.max.bytes": _FETCH_BYTES,
                 "queued.max.messages.kbytes": _PREFETCH_KIB,
                 "session.timeout.ms": 10_000,
+                "heartbeat.interval.ms": _HEARTBEAT_MS,
                 "reconnect.backoff.max.ms": 1_000,
                 "error_cb": _report,
             },
@@ -167,6 +173,9 @@ class Lane:
         if self._paused:
             self._consumer.resume(self._consumer.assignment())
             self._paused = False
+            self._asleep = True
+        if self._asleep:
+            self._wake()
         first = self._consumer.poll(_POLL_S)
         if first is None:
             return []
@@ -174,6 +183,19 @@ class Lane:
         batch = [_as_log_message(message) for message in messages if not _is_error(message)]
         self._batch_size.learn(batch)
         return batch
+
+    def _wake(self) -> None:
+        """Have the client fetch at once: after a pause, its own in each rebalance too, it sleeps for up to a second.
+
+        Any request to a partition's leader wakes the thread that fetches from there.
+        """
+        self._asleep = False
+        leaders = [TopicPartition(self._topic, each.partition, 0) for each in self._consumer.assignment()]
+        try:
+            if leaders:
+                self._consumer.offsets_for_times(leaders, timeout=_WAKE_S)
+        except KafkaException as error:
+            _log.info("missed_wake", topic=self._topic, error=str(error))
 
     def _commit(self) -> None:
         """Commit what checkpoints have asked for; a refusal is no fault."""
@@ -204,6 +226,7 @@ class Lane:
             offset = self._await(self._worker.claim(partition.partition))
             starts.append(TopicPartition(self._topic, partition.partition, offset))
         consumer.incremental_assign(starts)
+        self._asleep = True
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._joined)
 
@@ -212,6 +235,7 @@ class Lane:
             self._await(self._worker.checkpoint(no_commit))
         self._worker.drop([partition.partition for partition in partitions])
         consumer.incremental_unassign(partitions)
+        self._asleep = True
 
     def _lost(self, consumer: Consumer, partitions: list[TopicPartition]) -> None:
         self._worker.drop([partition.partition for partition in partitions])

@@ -154,7 +154,7 @@ def scale(
     *,
     assets: Annotated[int, typer.Option(min=2, max=2000, help="Machines.")] = 24,
     channels: Annotated[int, typer.Option(min=1, max=64, help="Channels of each machine.")] = 8,
-    seconds: Annotated[float, typer.Option(min=2, max=3600, help="Signal of each machine in each phase.")] = 60.0,
+    seconds: Annotated[float, typer.Option(min=2, max=3600, help="Signal of each machine in each phase.")] = 90.0,
     as_json: _AsJson = False,
     record: _Record = False,
 ) -> None:
