@@ -85,7 +85,6 @@ class MeasuredStack:
         Unavailable
             If one of them owns none within a minute, or ends.
         """
-        seen: dict[ChildProcess, int] = {}
         for number, core in enumerate(cores):
             name = f"worker-{number}" if number else "worker"
             ready = self.services.folder.run / f"{name}.ready"
@@ -99,16 +98,14 @@ class MeasuredStack:
                 environment=self.environment,
                 stop_deadline_s=_STOP_S,
             )
-            before = spec.log_file.stat().st_size if spec.log_file.exists() else 0
             worker = self.services.supervisor.start(spec)
-            seen[worker] = before
             self._workers.append(worker)
             pin_process(worker.pid, core)
         for worker in self._workers:
             worker.await_ready()
         # a worker that joins others is ready before they have given anything up
         deadline_s = time.monotonic() + _JOIN_S
-        while not all(_claims(worker.spec.log_file, before) for worker, before in seen.items()):
+        while not all(map(_claims, self._workers)):
             if self.ended or time.monotonic() > deadline_s:
                 raise Unavailable("worker", f"not every one of {len(cores)} owns partitions; {self.last_words()}")
             time.sleep(_LOOK_S)
@@ -134,13 +131,11 @@ class MeasuredStack:
             If it doesn't within a minute.
         """
         killed = self._workers.pop()
-        log_file = killed.spec.log_file
         began_s = time.monotonic()
         os.kill(killed.pid, signal.SIGKILL)
         self.services.supervisor.stop_child(killed)
-        seen = log_file.stat().st_size
         self.start_worker()
-        while len(claims := _claims(log_file, seen)) < self.settings.partitions:
+        while len(claims := _claims(self._workers[-1])) < self.settings.partitions:
             if self.ended or time.monotonic() - began_s > _CRASH_S:
                 raise Unavailable("worker", f"{len(claims)} of {self.settings.partitions} partitions owned again")
             time.sleep(_LOOK_S)
@@ -217,9 +212,9 @@ def read_log(log_file: Path, start: int = 0) -> list[dict[str, Any]]:
     return [msgspec.json.decode(line) for line in lines if line.startswith(b"{")]
 
 
-def _claims(log_file: Path, start: int) -> list[float]:
-    """Return how long each taking of a partition of ``measurements`` took, as the log tells it from `start` on, s."""
-    told = read_log(log_file, start)
+def _claims(worker: ChildProcess) -> list[float]:
+    """Return how long each taking of a partition of ``measurements`` took, as the worker's log tells it, s."""
+    told = read_log(worker.spec.log_file, worker.log_start)
     return [one["took_s"] for one in told if one["event"] == "claimed_partition" and one["topic"] == MEASUREMENTS]
 
 

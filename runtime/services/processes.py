@@ -71,8 +71,10 @@ class ProcessSpec:
 class ChildProcess:
     """A running (or exited) child; made by ``Supervisor.start``."""
 
-    def __init__(self, spec: ProcessSpec, process: subprocess.Popen[bytes]) -> None:
+    def __init__(self, spec: ProcessSpec, process: subprocess.Popen[bytes], log_start: int) -> None:
         self.spec = spec
+        #: Where in its log file the child's own part begins.
+        self.log_start = log_start
         self._process = process
         self._started_s = time.monotonic()
 
@@ -112,8 +114,8 @@ class ChildProcess:
         return self._process.wait() in self.spec.clean_exits
 
     def last_words(self) -> str:
-        """Return the log's last lines in one line, after the log's name."""
-        text = self.spec.log_file.read_bytes()[-4096:].decode("utf-8", "replace")
+        """Return the last lines of the child's part of the log in one line, after the log's name."""
+        text = self.spec.log_file.read_bytes()[self.log_start :][-4096:].decode("utf-8", "replace")
         return f"{self.spec.log_file}: " + " | ".join(text.strip().splitlines()[-_TAIL_LINES:])
 
 
@@ -194,6 +196,7 @@ class Supervisor:
         prefix = [os.getpid(), int(spec.stop_signal), account.uid, account.gid]
         argv = [sys.executable, "-I", "-S", str(_LAUNCH), *map(str, prefix), *spec.argv]
         with spec.log_file.open("ab") as log:
+            log_start = log.tell()
             try:
                 process = subprocess.Popen(
                     argv,
@@ -206,7 +209,7 @@ class Supervisor:
                 )
             except OSError as error:
                 raise Unavailable(spec.name, f"can't be started: {error}") from error
-        child = ChildProcess(spec, process)
+        child = ChildProcess(spec, process, log_start)
         others = [old for old in self._children if old.spec.name != spec.name or old.returncode is None]
         self._children = [*others, child]
         self._write_pid_file(spec, process.pid)

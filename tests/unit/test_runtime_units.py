@@ -218,6 +218,15 @@ class TestProcesses:
         with pytest.raises(Unavailable, match=r"exited with 1 at start.*no such luck"):
             child.await_ready()
 
+    def test_last_words_are_those_of_the_child_itself(self, supervisor: Supervisor, tmp_path: Path) -> None:
+        for words in ("first", "second"):
+            code = f"import sys; sys.exit({words!r})"
+            child = supervisor.start(spec_of(tmp_path, (sys.executable, "-I", "-S", "-c", code)))
+            with pytest.raises(Unavailable):
+                child.await_ready()
+        assert child.spec.log_file.read_bytes() == b"first\nsecond\n"
+        assert child.last_words() == f"{child.spec.log_file}: second"
+
     def test_program_that_is_not_there(self, supervisor: Supervisor, tmp_path: Path) -> None:
         child = supervisor.start(spec_of(tmp_path, ("/no/such/program",)))
         with pytest.raises(Unavailable, match=r"/no/such/program|No such file"):
