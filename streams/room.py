@@ -8,7 +8,7 @@ from streams.message import LogMessage
 
 #: Records in one batch, and about how many bytes: what is worked on should stay in the caches.
 BATCH_RECORDS: Final = 256
-BATCH_BYTES: Final = 2 * 1024 * 1024
+BATCH_BYTES: Final = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -20,7 +20,7 @@ class BatchSize:
     >>> size = BatchSize()
     >>> size.learn([LogMessage("measurements", 0, 0, 0, None, bytes(65_536))])
     >>> size.records
-    32
+    16
     """
 
     records: int = BATCH_RECORDS
