@@ -45,7 +45,8 @@ def list_models(*, as_json: _Json = False) -> None:
         return
     table = Table("model", "stage", "instead of", "share", "scores for", "in shadow for", "feature code")
     for row in rows:
-        counts = (f"{row['share']:g}", f"{len(row['scores_for'])} assets", f"{len(row['in_shadow_for'])} assets")
+        share = "by name" if row["canary_asset_ids"] else f"{row['share']:g}"
+        counts = (share, f"{len(row['scores_for'])} assets", f"{len(row['in_shadow_for'])} assets")
         code = "this" if row["current"] else f"another: {row['feature_hash']}"
         table.add_row(f"{row['name']}@{row['version']}", row["stage"], row["slot"], *counts, escape(code))
     Console().print(table)
