@@ -129,7 +129,7 @@ def canary(
     if not set(ids) <= set(shares) or not ids:
         unknown = ", ".join(sorted(set(ids) - set(shares))) or "no asset"
         raise ConfigurationError(
-            f"{unknown} isn't in the scope of {version.key}; {', '.join(list(shares)[:_NAMED])} are"
+            f"{unknown} isn't in the scope of {version.key}, which holds {', '.join(list(shares)[:_NAMED])}"
         )
     return dataclasses.replace(version, stage=Stage.CANARY, share=0.0, canary_asset_ids=ids)
 
