@@ -102,7 +102,8 @@ class AssetDetail(Struct, frozen=True, kw_only=True):
 class ModelState(Struct, frozen=True, kw_only=True):
     """One version of a scoring model: where it stands, and the newest step with who, why and when.
 
-    ``slot`` is the model whose place it seeks, ``share`` the part of its assets on which a canary scores for real.
+    ``slot`` is the model whose place it seeks, ``share`` the part of its assets on which a canary scores for real, 0
+    where its assets are named.
     ``current`` tells whether it was trained for the feature code that runs. ``scores_for``, ``in_shadow_for`` and
     ``refused_on``, where it failed, name assets within the caller's scope.
     """

@@ -38,8 +38,9 @@ class ModelVersion:
     """One version of a model and its place in the plant.
 
     ``slot`` is the name of the model whose place it seeks. ``asset_ids`` and ``asset_types`` bound where it may score;
-    empty means everywhere. ``share`` is the part of those assets on which a canary scores for real. ``former`` is the
-    version in production before it (``name@version``), which a roll-back restores.
+    empty means everywhere. A canary scores for real on ``canary_asset_ids`` where they are named, else on ``share``,
+    the part of those assets. ``former`` is the version in production before it (``name@version``), which a roll-back
+    restores.
     """
 
     name: str
@@ -51,6 +52,7 @@ class ModelVersion:
     share: float = 0.0
     asset_ids: tuple[str, ...] = ()
     asset_types: tuple[str, ...] = ()
+    canary_asset_ids: tuple[str, ...] = ()
     former: str | None = None
 
     @property
@@ -74,6 +76,7 @@ class ModelTransition:
     to_stage: Stage | None
     sha256: str
     share: float
+    canary_asset_ids: tuple[str, ...] = ()
     actor: str
     reason: str
     at: dt.datetime | None = None

@@ -1,23 +1,24 @@
-"""How long a machine will last: a trend from the first warning on, carried on to the limit, with what it can't know.
+"""How long a machine will last: what has grown since the first warning, carried on to the limit, with what isn't known.
 
-A line is put through ln(x - x0), or through x, and drawn many times from what it can't know of itself; where each draw
-reaches the limit gives the spread (a parametric bootstrap). What was measured in a row isn't independent: values that
-hang together by ρ from neighbour to neighbour say as much as few independent ones, so the spread of slope and level,
-and the degrees of freedom that they are known by, are those of a first-order autoregression. ρ is itself known from
-these values alone, and drawn too. Where the trend is bent, what its newest slope says counts as well. Then the trend
-must account for itself: the answers that it would have given earlier are compared with the present one, and the spread
-is widened by how far they were off.
+What grows is ln(x - x0). Neither its shape is known, nor how much of its scatter hangs together, nor slope and level;
+all of it is drawn from what the values say of it, and where each draw reaches the limit gives the spread. Shapes are
+lines over a warped time: exponential growth where it isn't warped, powers of the time since some beginning (a linear
+trend is one, and the square of time) where it slows, growth towards a singularity where it hastens. Each counts by how
+well it explains the values (a Bayesian average over a grid of shapes and correlations; errors are a first-order
+autoregression, since values in a row that hang together say as much as few independent ones).
+
+Then the trend must account for itself: the answers that it would have given earlier are compared with the present one,
+and the spread is widened by how far they were off. That withholds what none of the shapes is like.
 
 No answer is better than a wrong one: there is none while the trend doesn't rise, for a longer time than it has been
 seen, or while the spread is so wide that nothing could be planned by it.
 
 Invariant: the answer is a function of its arguments; draws are made by a generator with the given seed.
 
-Sources: Bartlett (1935) for what a row that hangs together is worth; Kendall, and Marriott & Pope, Biometrika 41
-(1954), for the bias of ρ beside a line; Satterthwaite, Biometrics Bulletin 2 (1946), for the degrees of freedom.
+Sources: Zellner, An Introduction to Bayesian Inference in Econometrics (1971), for regression with autoregressive
+errors under a flat prior; Hoeting et al., Bayesian Model Averaging, Statistical Science 14 (1999).
 """
 
-import enum
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +26,6 @@ from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from contracts.errors import SignalError
 
@@ -33,29 +33,24 @@ F64 = NDArray[np.float64]
 
 #: Values from which a trend may be told from scatter.
 FEWEST: Final = 8
-RESAMPLES: Final = 400
+DRAWS: Final = 400
 #: The 90 % quantile may be so many times the 10 % one.
 WIDEST: Final = 5.0
-#: So many equally likely ρ are drawn from, none above the most.
-CORRELATIONS: Final = 8
-_MOST_CORRELATED: Final = 0.98
-#: χ² with two degrees of freedom that a straight line stays below in four of five cases.
-_STRAIGHT: Final = 3.22
+#: Correlations of neighbours, equally likely beforehand.
+_CORRELATIONS: Final = np.array([0.0, 0.2, 0.4, 0.6, 0.75, 0.85, 0.92, 0.96, 0.985])
+#: Shapes: by how many e-folds the rate of relative growth fell over what was seen; beforehand it is likely as of a
+#: normal distribution, by one or less in two of three cases …
+_FALLEN: Final = np.arange(-15, 22) / 5.0
+#: … and how they warp time u, from 0 to 1 over what was seen: to ln(1 + shape · u) / shape.
+_SHAPES: Final = np.expm1(_FALLEN)
 #: Longer rows are taken as the means of so many equal parts.
 MOST_POINTS: Final = 256
-#: Added to a covariance, so that a row without any scatter has a root.
-_NOTHING: Final = 1e-300 * np.eye(2)
+#: Heights are known no better than so.
+_EXACT: Final = 1e-9
 #: Earlier answers that are compared with the present one, from the second half of the values; half of them are needed.
 ORIGINS: Final = 8
 #: Whether the limit is reached is told by the median of so many newest values.
 _NOW: Final = 3
-
-
-class Trend(enum.Enum):
-    """The shape of the trend: ln(x - x0) = a + bt, or x = a + bt."""
-
-    EXPONENTIAL = "exponential"
-    LINEAR = "linear"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +62,7 @@ class Outlook:
     p90_s: float
 
 
-def remaining_life(
-    times_s: F64, values: F64, limit: float, healthy: float, trend: Trend = Trend.EXPONENTIAL, seed: int = 0
-) -> Outlook | None:
+def remaining_life(times_s: F64, values: F64, limit: float, healthy: float, seed: int = 0) -> Outlook | None:
     """Return the time from the last value until the trend reaches the limit, or nothing where it can't be told.
 
     Parameters
@@ -82,15 +75,13 @@ def remaining_life(
         Value at which the life ends, above `healthy`.
     healthy : float
         x0, the value while the machine was well.
-    trend : Trend
-        Its shape.
     seed : int
-        For the resamples.
+        For the draws.
 
     Returns
     -------
     outlook : Outlook or None
-        Nothing for fewer than eight values above x0, a slope b ≤ 0, now or over all, a p50 that is longer than the
+        Nothing for fewer than eight values above x0, a trend that doesn't surely rise, a p50 that is longer than the
         values are, too few earlier answers, and p90 > 5 · p10. Zeros once trend and values have reached the limit.
 
     Raises
@@ -111,21 +102,17 @@ def remaining_life(
         raise SignalError("times and values must be finite, and times must increase")
     if not (math.isfinite(healthy) and math.isfinite(limit) and limit > healthy):
         raise SignalError(f"limit {limit}; above the healthy value {healthy} needed")
-    if trend is Trend.EXPONENTIAL:
-        grown = values > healthy
-        times, heights, goal = times_s[grown], np.log(values[grown] - healthy), math.log(limit - healthy)
-    else:
-        times, heights, goal = times_s, values, limit
+    grown = values > healthy
+    times, heights = _parted(times_s[grown]), _parted(np.log(values[grown] - healthy))
     if times.size < FEWEST:
         return None
-    times, heights = _parted(times - times_s[-1]), _parted(heights)
+    goal = math.log(limit - healthy)
     now = _outlook(times, heights, goal, seed)
-    if now is None or now.p50_s == 0.0:
-        return now
-    straight = _straightened(now, times, heights, goal)
-    if straight is None or straight.p50_s > -times[0]:
+    if now.p90_s == 0.0:  # a trend that is there though the values aren't has left them
+        return now if float(np.median(heights[-_NOW:])) >= goal else None
+    if now.p50_s > times[-1] - times[0] or not _is_planned(now):
         return None
-    return _accounted(straight, times, heights, goal, seed)
+    return _accounted(now, times, heights, goal, seed)
 
 
 def health_index(value: float, healthy: float, limit: float) -> float:
@@ -168,109 +155,87 @@ def late_early_score(predicted: F64, true: F64) -> float:
     return float(np.expm1(np.where(late < 0.0, -late / 13.0, late / 10.0)).sum())
 
 
-def _outlook(times: F64, heights: F64, goal: float, seed: int) -> Outlook | None:
-    """Return the outlook of a line through heights over times that end at 0."""
-    slope, level = _line(times, heights)
-    if not slope > 0.0:
-        return None
-    if level >= goal:  # a line that is there though the values aren't has left them: they stay below it
-        return Outlook(0.0, 0.0, 0.0) if float(np.median(heights[-_NOW:])) >= goal else None
-    slopes, levels = _drawn(times, heights - level - slope * times, np.random.default_rng(seed))
-    slopes, levels = slope + slopes, level + levels
+def _outlook(times: F64, heights: F64, goal: float, seed: int) -> Outlook:
+    """Return the time from the last of the times until heights come to the goal."""
+    shapes, slopes, levels = _drawn(times, heights, np.random.default_rng(seed))
+    left = np.full(DRAWS, np.inf)
     rising = slopes > 0.0
-    left = np.full(RESAMPLES, np.inf)
-    left[rising] = np.maximum(0.0, (goal - levels[rising]) / slopes[rising])
+    with np.errstate(over="ignore"):  # never, for all that can be planned
+        ahead = np.maximum(0.0, (goal - levels[rising]) / slopes[rising])
+        left[rising] = _unwarped(shapes[rising], ahead) * float(times[-1] - times[0])
     # order statistics: a quantile between two values would mix a life with none at all
-    p10, p50, p90 = (float(np.sort(left)[math.ceil(share * RESAMPLES) - 1]) for share in (0.1, 0.5, 0.9))
-    return _planned(Outlook(p10, p50, p90))
+    p10, p50, p90 = (float(np.sort(left)[math.ceil(share * DRAWS) - 1]) for share in (0.1, 0.5, 0.9))
+    return Outlook(p10, p50, p90)
+
+
+def _drawn(times: F64, heights: F64, rng: np.random.Generator) -> tuple[F64, F64, F64]:
+    """Return shapes, and the slopes and levels now of lines over the time that each warps, (DRAWS,) each."""
+    n = times.size
+    seen = (times - times[0]) / (times[-1] - times[0])
+    warped = _warped(_SHAPES[:, np.newaxis], seen)
+    middle = float(heights.mean())
+    columns = np.stack([np.ones_like(warped), warped, np.broadcast_to(heights - middle, warped.shape)], axis=1)
+    products = _whitened(columns)
+    inverse = np.linalg.inv(products[..., :2, :2])
+    along = (inverse @ products[..., :2, 2:])[..., 0]
+    squares = products[..., 2, 2] - (along * products[..., :2, 2]).sum(axis=-1)
+    squares = np.maximum(squares, n * _EXACT**2)
+    likely = np.log(np.linalg.det(inverse)) + np.log1p(-np.square(_CORRELATIONS))[:, np.newaxis]
+    likely = (0.5 * (likely - (n - 2) * np.log(squares) - np.square(_FALLEN))).ravel()
+    shares = np.cumsum(np.exp(likely - likely.max()))
+    chosen = np.searchsorted(shares, (np.arange(DRAWS) + 0.5) / DRAWS * shares[-1])
+    correlation, shape = np.unravel_index(chosen, squares.shape)
+    spread = squares[..., np.newaxis, np.newaxis] * inverse
+    roots = np.linalg.cholesky(spread)[correlation, shape]
+    off = roots @ rng.standard_normal((DRAWS, 2, 1)) / np.sqrt(rng.chisquare(n - 2, size=(DRAWS, 1, 1)))
+    levels, slopes = (along[correlation, shape] + off[..., 0]).T
+    return _SHAPES[shape], slopes, levels + middle
+
+
+def _whitened(columns: F64) -> F64:
+    """Return the products of columns (k, c, n) whose steps are made independent, for each correlation: (r, k, c, c)."""
+    across = np.swapaxes(columns, 1, 2)
+    inner = columns[..., 1:-1] @ across[:, 1:-1]
+    beside = columns[..., 1:] @ across[:, :-1]
+    rho = _CORRELATIONS[:, np.newaxis, np.newaxis, np.newaxis]
+    return np.asarray(columns @ across - rho * (beside + np.swapaxes(beside, 1, 2)) + np.square(rho) * inner)
+
+
+def _warped(shapes: F64, seen: F64) -> F64:
+    """Return seen time, from 0 to 1, as each shape warps it: from -1 to 0."""
+    bent = np.where(shapes == 0.0, 1.0, shapes)
+    warped = np.where(shapes == 0.0, seen, np.log1p(bent * seen) / bent)
+    return np.asarray(warped / warped[:, -1:] - 1.0)
+
+
+def _unwarped(shapes: F64, ahead: F64) -> F64:
+    """Return how long each warped time ahead is, in times of what was seen."""
+    bent = np.where(shapes == 0.0, 1.0, shapes)
+    return np.asarray(np.where(shapes == 0.0, ahead, np.expm1(np.log1p(bent) * (1.0 + ahead)) / bent - 1.0))
 
 
 def _accounted(now: Outlook, times: F64, heights: F64, goal: float, seed: int) -> Outlook | None:
-    """Return the outlook, widened by how far earlier ones were off if the present one is right."""
-    ratios = list(_ratios(now, times, heights, goal, seed))
+    """Return the outlook, widened by how far all earlier ones but one were off if the present one is right."""
+    ratios = sorted(_ratios(now, times, heights, goal, seed))
     if len(ratios) < ORIGINS // 2:
         return None
-    return _planned(Outlook(now.p10_s * min(1.0, *ratios), now.p50_s, now.p90_s * max(1.0, *ratios)))
+    widened = Outlook(now.p10_s * min(1.0, ratios[1]), now.p50_s, now.p90_s * max(1.0, ratios[-2]))
+    return widened if _is_planned(widened) else None
 
 
 def _ratios(now: Outlook, times: F64, heights: F64, goal: float, seed: int) -> Iterator[float]:
-    """Yield the time that was left at earlier values, by the present outlook, over what would have been told then."""
+    """Yield the time that was left at earlier values, by the present outlook, over the median of what was told then."""
     for count in np.unique(np.linspace(times.size // 2, times.size - 1, ORIGINS + 1).astype(int))[:-1].tolist():
         if count < FEWEST:
             continue
-        then = _outlook(times[:count] - times[count - 1], heights[:count], goal, seed)
-        if then is not None and then.p50_s > 0.0:
-            yield (now.p50_s - float(times[count - 1])) / then.p50_s
+        then = _outlook(times[:count], heights[:count], goal, seed)
+        if 0.0 < then.p50_s < math.inf:
+            yield (now.p50_s + float(times[-1] - times[count - 1])) / then.p50_s
 
 
-def _planned(outlook: Outlook) -> Outlook | None:
-    """Return an outlook by which something could be planned."""
-    return outlook if outlook.p90_s <= WIDEST * outlook.p10_s and math.isfinite(outlook.p90_s) else None
-
-
-def _drawn(times: F64, left: F64, rng: np.random.Generator) -> tuple[F64, F64]:
-    """Return how far slope and level at time 0 may be off, (RESAMPLES,) each, where `left` is left beside the line."""
-    n, middle = times.size, float(times.mean())
-    line = np.stack([np.ones(n), times - middle])
-    inverse = np.diag(1.0 / np.square(line).sum(axis=1))
-    together = _together(_correlations(left), n)
-    hanging = together @ line.T
-    once, twice = line @ hanging @ inverse, np.swapaxes(hanging, 1, 2) @ hanging @ inverse
-    # traces of M·R and M·R·M·R, where R is how values hang together and M takes a line away
-    worth = n - np.trace(once, axis1=1, axis2=2)
-    squares = np.square(together).sum(axis=(1, 2)) - 2.0 * np.trace(twice, axis1=1, axis2=2)
-    squares += np.trace(once @ once, axis1=1, axis2=2)
-    freedom = np.maximum(np.square(worth) / squares, 1.0)
-    variance = float(np.square(left).sum()) / worth
-    roots = np.linalg.cholesky(variance[:, np.newaxis, np.newaxis] * (inverse @ once) + _NOTHING)
-    each = RESAMPLES // CORRELATIONS
-    normal = rng.standard_normal((CORRELATIONS, 2, each))
-    off = roots @ normal * np.sqrt(freedom / rng.chisquare(freedom, size=(each, CORRELATIONS))).T[:, np.newaxis]
-    slopes = off[:, 1].ravel()
-    return slopes, off[:, 0].ravel() - middle * slopes
-
-
-def _straightened(outlook: Outlook, times: F64, heights: F64, goal: float) -> Outlook | None:
-    """Return the outlook, stretched to what the newest slope says where the trend is bent: where a cubic explains more.
-
-    Whether it does is asked by a Wald test.
-    """
-    unit = float(times.std())
-    axes, weights = np.linalg.qr(np.vander(times / unit, 4, increasing=True))
-    along = axes.T @ heights
-    left = heights - axes @ along
-    squares = float(np.square(left).sum())
-    together = axes.T @ _together(_correlation(left, axes.shape[1])[np.newaxis], times.size)[0] @ axes
-    spread = squares / (times.size - float(np.trace(together))) * together[2:, 2:]
-    if float(along[2:] @ np.linalg.solve(spread + _NOTHING, along[2:])) <= _STRAIGHT:
-        return outlook
-    level, slope = (float(one) for one in np.linalg.solve(weights, along)[:2])
-    if not slope > 0.0:
-        return None
-    left_s = max(0.0, (goal - level) / slope * unit)
-    between = math.sqrt(outlook.p50_s * left_s)
-    return _planned(Outlook(min(outlook.p10_s, left_s), between, max(outlook.p90_s, left_s)))
-
-
-def _together(rho: F64, n: int) -> F64:
-    """Return for each ρ (k,) how n values in a row hang together, (k, n, n): ρ to the power of their distance."""
-    steps = np.arange(n)
-    return np.asarray((rho[:, np.newaxis] ** steps)[:, np.abs(steps[:, np.newaxis] - steps)])
-
-
-def _correlations(left: F64) -> F64:
-    """Return equally likely correlations of neighbours, of what is left beside a line."""
-    rho = float(_correlation(left, 2))
-    spread = math.sqrt(max(1.0 - rho**2, 1.0 / left.size) / left.size)
-    likely = rho + spread * special.ndtri((np.arange(CORRELATIONS) + 0.5) / CORRELATIONS)
-    return np.asarray(np.clip(likely, 0.0, _MOST_CORRELATED))
-
-
-def _correlation(left: F64, taken: int) -> F64:
-    """Return the correlation of neighbours, mended for the bias of having taken so many coefficients away."""
-    squares = float(np.square(left).sum())
-    rho = float((left[1:] * left[:-1]).sum()) / squares if squares > 0.0 else 0.0
-    return np.asarray(np.clip(rho + (taken + (taken + 2.0) * rho) / left.size, 0.0, _MOST_CORRELATED))
+def _is_planned(outlook: Outlook) -> bool:
+    """Return whether something could be planned by an outlook."""
+    return outlook.p90_s <= WIDEST * outlook.p10_s and math.isfinite(outlook.p90_s)
 
 
 def _parted(values: F64) -> F64:
@@ -278,11 +243,3 @@ def _parted(values: F64) -> F64:
     if values.size <= MOST_POINTS:
         return values
     return np.array([part.mean() for part in np.array_split(values, MOST_POINTS)])
-
-
-def _line(times: F64, heights: F64) -> tuple[float, float]:
-    """Return the slope of the line through some points, and its height at time 0."""
-    middle, mean = float(times.mean()), float(heights.mean())
-    apart = times - middle
-    slope = float((apart * (heights - mean)).sum() / np.square(apart).sum())
-    return slope, mean - slope * middle

@@ -10,7 +10,8 @@ called back.
 
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from contracts.assets import AssetConfiguration, ModelReference
@@ -19,6 +20,8 @@ from contracts.models import ModelVersion, Stage
 
 #: Versions of one slot that may score in shadow at once: each costs CPU on every window.
 MAX_STAGED: Final = 4
+#: Assets that a refusal names.
+_NAMED: Final = 5
 _SCORING: Final = frozenset({Stage.STAGED, Stage.CANARY, Stage.PRODUCTION})
 
 #: Step → stages it may begin from.
@@ -45,6 +48,20 @@ def position(version: ModelVersion, asset_id: str) -> float:
     """
     digest = hashlib.sha256(f"{version.key}/{asset_id}".encode()).digest()
     return int.from_bytes(digest[:8], "big") / 2**64
+
+
+def smallest_shares(version: ModelVersion, assets: Iterable[AssetConfiguration]) -> dict[str, float]:
+    """Return for each asset in the scope of `version`, the first that a share holds first, the smallest that does.
+
+    Examples
+    --------
+    >>> new = ModelVersion(name="ae", version="2", sha256="", feature_hash="", slot="ae")
+    >>> pump = AssetConfiguration(asset_id="P-101", site_id="s", name="Pump", asset_type="pump")
+    >>> smallest_shares(new, [pump])
+    {'P-101': 0.105}
+    """
+    places = sorted((position(version, asset.asset_id), asset.asset_id) for asset in assets if in_scope(version, asset))
+    return {asset_id: min(1.0, math.ceil(1000.0 * place + 1e-6) / 1000.0) for place, asset_id in places}
 
 
 def in_scope(version: ModelVersion, asset: AssetConfiguration) -> bool:
@@ -85,30 +102,47 @@ def stage(
 
 
 def canary(
-    version: ModelVersion, others: Iterable[ModelVersion], share: float, assets: Iterable[AssetConfiguration]
+    version: ModelVersion,
+    others: Iterable[ModelVersion],
+    where: float | Sequence[str],
+    assets: Iterable[AssetConfiguration],
 ) -> ModelVersion:
-    """Return the version as scoring for real on a share of its assets.
+    """Return the version as scoring for real on a share of its assets, or on those with the ids that are given.
 
     Raises
     ------
     ConfigurationError
-        If it isn't staged, another canary is under way in its slot, or no asset of its scope lies within `share`.
+        If it isn't staged, another canary is under way in its slot, no asset of its scope lies within the share, or a
+        named one isn't in its scope.
     """
     _allowed("canary", version)
     for one in others:
         if one.slot == version.slot and one.stage is Stage.CANARY and one.key != version.key:
             raise ConfigurationError(f"{one.key} is the canary of {version.slot}: promote it or roll it back first")
+    shares = smallest_shares(version, assets)
+    if not shares:
+        raise ConfigurationError(f"no asset is in the scope of {version.key}")
+    if isinstance(where, (int, float)):
+        _check_share(version, where, shares)
+        return dataclasses.replace(version, stage=Stage.CANARY, share=where, canary_asset_ids=())
+    ids = tuple(sorted(set(where)))
+    if not set(ids) <= set(shares) or not ids:
+        unknown = ", ".join(sorted(set(ids) - set(shares))) or "no asset"
+        raise ConfigurationError(
+            f"{unknown} isn't in the scope of {version.key}, which holds {', '.join(list(shares)[:_NAMED])}"
+        )
+    return dataclasses.replace(version, stage=Stage.CANARY, share=0.0, canary_asset_ids=ids)
+
+
+def _check_share(version: ModelVersion, share: float, smallest: Mapping[str, float]) -> None:
+    """Refuse a share that holds none of the assets, given the smallest that holds each."""
     if not 0.0 < share <= 1.0:
         raise ConfigurationError(f"a share of {share:g} isn't above 0 and at most 1")
-    places = sorted((position(version, asset.asset_id), asset.asset_id) for asset in assets if in_scope(version, asset))
-    if not places:
-        raise ConfigurationError(f"no asset is in the scope of {version.key}")
-    if places[0][0] >= share:
-        smallest = min(1.0, round(places[0][0] + 0.0006, 3))
+    if all(position(version, asset_id) >= share for asset_id in smallest):
+        from_on = ", ".join(f"{asset_id} {least:g}" for asset_id, least in list(smallest.items())[:_NAMED])
         raise ConfigurationError(
-            f"no asset lies within a share of {share:g}: the smallest that holds one ({places[0][1]}) is {smallest:g}"
+            f"no asset lies within a share of {share:g}: the smallest that hold one are {from_on}; or name assets"
         )
-    return dataclasses.replace(version, stage=Stage.CANARY, share=share)
 
 
 def promote(version: ModelVersion, others: Iterable[ModelVersion]) -> list[ModelVersion]:
@@ -116,7 +150,11 @@ def promote(version: ModelVersion, others: Iterable[ModelVersion]) -> list[Model
     _allowed("promote", version)
     before = _in_production(version.slot, others)
     promoted = dataclasses.replace(
-        version, stage=Stage.PRODUCTION, share=1.0, former=None if before is None else before.key
+        version,
+        stage=Stage.PRODUCTION,
+        share=1.0,
+        canary_asset_ids=(),
+        former=None if before is None else before.key,
     )
     return [promoted, *([] if before is None else [dataclasses.replace(before, stage=Stage.STAGED, share=0.0)])]
 
@@ -150,7 +188,7 @@ def roll_back(name: str, number: str | None, versions: Sequence[ModelVersion]) -
         raise ConfigurationError(f"{name} has neither a canary nor a version in production")
     if number is not None and newest != named:
         raise ConfigurationError(f"{newest.key} is {newest.stage} in {newest.slot}, not {name}@{number}")
-    back = dataclasses.replace(newest, stage=Stage.STAGED, share=0.0, former=None)
+    back = dataclasses.replace(newest, stage=Stage.STAGED, share=0.0, canary_asset_ids=(), former=None)
     former = next((one for one in here if newest.stage is Stage.PRODUCTION and one.key == newest.former), None)
     return [back] if former is None else [back, dataclasses.replace(former, stage=Stage.PRODUCTION, share=1.0)]
 
@@ -237,4 +275,4 @@ def _reference(one: ModelVersion, leader: ModelVersion | None, heir: ModelVersio
 
 
 def _holds(version: ModelVersion, asset: AssetConfiguration) -> bool:
-    return position(version, asset.asset_id) < version.share
+    return asset.asset_id in version.canary_asset_ids or position(version, asset.asset_id) < version.share

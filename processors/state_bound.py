@@ -7,6 +7,7 @@ Invariant: what a channel's state takes is never more (tested by filling it).
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Final
 
 from contracts.assets import AssetConfiguration
@@ -74,8 +75,20 @@ def check_state(config: AssetConfiguration, window_counts: Mapping[str, int]) ->
     if needed > LIMIT_BYTES:
         raise ConfigurationError(
             f"{config.asset_id}: the scorers {', '.join(model.key for model in config.models)} need up to {needed}"
-            f" bytes per channel, the limit is {LIMIT_BYTES}: name fewer"
+            f" bytes per channel, the limit is {LIMIT_BYTES}: name fewer ({_fewer(config, window_counts)})"
         )
+
+
+def _fewer(config: AssetConfiguration, window_counts: Mapping[str, int]) -> str:
+    """Return what a channel's state may take without each of the models, least first."""
+    left = sorted(
+        (
+            most_bytes(replace(config, models=tuple(one for one in config.models if one != model)), window_counts),
+            model.key,
+        )
+        for model in config.models
+    )
+    return "; ".join(f"without {key} {needed}" for needed, key in left)
 
 
 def _regimes_bytes(models: int) -> int:

@@ -22,7 +22,7 @@ from contracts.errors import ConfigurationError, NotFound
 from contracts.models import MODEL_NAME, MODEL_VERSION, ModelTransition, ModelVersion, Stage
 from processors.configured import window_counts
 from processors.own_features import FeatureCode
-from processors.promotion import deployed
+from processors.promotion import deployed, smallest_shares
 from processors.scoring import BASELINE, BUILT_IN_MODELS
 from processors.state_bound import check_state
 from runtime.activate import activate
@@ -120,7 +120,9 @@ class ModelDesk:
                     check_state(deployed(asset, list(after.values())), counts)
             return changed
 
-        return await self.change(action, change, why)
+        done = await self.change(action, change, why)
+        now = self.described(await self.version(one.name, one.version), await self.assets())
+        return {**done, **{where: now[where] for where in ("scores_for", "in_shadow_for")}}
 
     async def change(
         self,
@@ -188,6 +190,7 @@ class ModelDesk:
             "current": is_current(one.feature_hash, self.code),
             "scores_for": [asset_id for asset_id, model in scoring.items() if not model.shadow],
             "in_shadow_for": [asset_id for asset_id, model in scoring.items() if model.shadow],
+            "canary_shares": smallest_shares(one, assets),
         }
 
 

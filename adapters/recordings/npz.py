@@ -141,7 +141,9 @@ def load_arrays(path: Path) -> Arrays:
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, KeyError) as error:
         if isinstance(error, SignalError):
             raise
-        raise SignalError(f"{path}: no readable NumPy archive, perhaps truncated: {error}") from None
+        pickled = "allow_pickle" in str(error)  # NumPy's advice to load it all the same isn't passed on
+        why = "no array, or pickled objects, which are never loaded" if pickled else error
+        raise SignalError(f"{path}: no readable NumPy archive, perhaps truncated: {why}") from None
 
 
 def _is_channel(values: NDArray[Any]) -> bool:

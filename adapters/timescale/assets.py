@@ -43,7 +43,7 @@ _PUT_EVENT: Final = """
 #: Imports wait for each other: two that list the same assets in another order would block one another.
 ONE_AT_A_TIME: Final = "SELECT pg_advisory_xact_lock(hashtext('asset'), 0)"
 _VERSIONS: Final = """
-    SELECT name, version, sha256, feature_hash, slot, stage, share, asset_ids, asset_types, former
+    SELECT name, version, sha256, feature_hash, slot, stage, share, asset_ids, asset_types, canary_asset_ids, former
     FROM model_version ORDER BY name, string_to_array(version, '.')::bigint[]
 """
 

@@ -24,22 +24,25 @@ Step = Callable[[list[ModelVersion], list[AssetConfiguration]], Sequence[ModelVe
 
 _PUT_VERSION: Final = """
     INSERT INTO model_version
-        (name, version, sha256, feature_hash, slot, stage, share, asset_ids, asset_types, former, card)
+        (name, version, sha256, feature_hash, slot, stage, share, asset_ids, asset_types, canary_asset_ids,
+        former, card)
     VALUES (%(name)s, %(version)s, %(sha256)s, %(feature_hash)s, %(slot)s, %(stage)s, %(share)s, %(asset_ids)s,
-        %(asset_types)s, %(former)s, %(card)s)
+        %(asset_types)s, %(canary_asset_ids)s, %(former)s, %(card)s)
 """
 _CHANGE_VERSION: Final = """
     UPDATE model_version SET stage = %(stage)s, share = %(share)s, asset_ids = %(asset_ids)s,
-        asset_types = %(asset_types)s, former = %(former)s
+        asset_types = %(asset_types)s, canary_asset_ids = %(canary_asset_ids)s, former = %(former)s
     WHERE name = %(name)s AND version = %(version)s
 """
 _PUT_TRANSITION: Final = """
-    INSERT INTO model_transition (name, version, action, from_stage, to_stage, sha256, share, actor, reason)
-    VALUES (%(name)s, %(version)s, %(action)s, %(from_stage)s, %(to_stage)s, %(sha256)s, %(share)s, %(actor)s,
-        %(reason)s)
+    INSERT INTO model_transition
+        (name, version, action, from_stage, to_stage, sha256, share, canary_asset_ids, actor, reason)
+    VALUES (%(name)s, %(version)s, %(action)s, %(from_stage)s, %(to_stage)s, %(sha256)s, %(share)s,
+        %(canary_asset_ids)s, %(actor)s, %(reason)s)
 """
 _TRANSITIONS: Final = """
-    SELECT name, version, action, from_stage, to_stage, sha256, share, actor, reason, at FROM model_transition
+    SELECT name, version, action, from_stage, to_stage, sha256, share, canary_asset_ids, actor, reason, at
+    FROM model_transition
     WHERE name = %(name)s AND (%(version)s::text IS NULL OR version = %(version)s) ORDER BY transition_id
 """
 
@@ -129,7 +132,7 @@ class ModelRegistry:
     async def refuse(self, refused: ModelTransition) -> None:
         """Record that a model was found unfit."""
         async with self._database.transaction() as connection:
-            await connection.execute(_PUT_TRANSITION, msgspec.to_builtins(refused))
+            await connection.execute(_PUT_TRANSITION, _row(refused))
 
     async def change(self, step: Step, action: str, actor: str, reason: str) -> Change:
         """Take a step: versions, records and the assets' configurations in one transaction.
@@ -226,9 +229,9 @@ def _checked(content: bytes | None, sha256: str, otherwise: str = "") -> bytes:
     return content
 
 
-def _row(version: ModelVersion) -> dict[str, Any]:
-    row: dict[str, Any] = msgspec.to_builtins(version)
-    return {**row, "asset_ids": list(version.asset_ids), "asset_types": list(version.asset_types)}
+def _row(one: ModelVersion | ModelTransition) -> dict[str, Any]:
+    row: dict[str, Any] = msgspec.to_builtins(one)
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in row.items()}
 
 
 async def _record(
@@ -242,7 +245,8 @@ async def _record(
         to_stage=version.stage,
         sha256=version.sha256,
         share=version.share,
+        canary_asset_ids=version.canary_asset_ids,
         actor=actor,
         reason=reason,
     )
-    await connection.execute(_PUT_TRANSITION, msgspec.to_builtins(made))
+    await connection.execute(_PUT_TRANSITION, _row(made))

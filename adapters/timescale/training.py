@@ -12,15 +12,20 @@ from adapters.timescale.database import Database
 from contracts.errors import ConfigurationError
 from contracts.features import FEATURE_NAMES
 
+#: The scorer whose learning state tells when the stream learnt anew.
+BASELINE: Final = "baseline"
 #: More windows than these aren't read at once.
 MOST_WINDOWS: Final = 2_000_000
 
 _WINDOWS: Final = f"""
     SELECT DISTINCT ON (f.asset_id, f.channel_id, f.window_start_ns)
         f.asset_id, f.channel_id, f.point_id, f.window_start_ns, f.window_end_ns, f.partial, a.regime, a.code_hash,
-        a.catalogue_version, jsonb_array_length(a.diagnoses) AS diagnoses, {", ".join(f"f.{n}" for n in FEATURE_NAMES)}
+        a.catalogue_version, jsonb_array_length(a.diagnoses) AS diagnoses, s.learning,
+        {", ".join(f"f.{n}" for n in FEATURE_NAMES)}
     FROM feature AS f
     JOIN assessment AS a USING (asset_id, window_start_ns, code_version)
+    LEFT JOIN score AS s ON s.channel_id = f.channel_id AND s.window_start_ns = f.window_start_ns
+        AND s.model = '{BASELINE}' AND s.code_version = f.code_version AND s.asset_id = f.asset_id
     WHERE f.asset_id = ANY(%(assets)s::text[]) AND f.window_start_ns >= %(from_ns)s AND f.window_start_ns < %(to_ns)s
         AND (%(points)s::text[] IS NULL OR f.point_id = ANY(%(points)s)) AND f.channel_id = ANY(a.channel_ids)
     ORDER BY f.asset_id, f.channel_id, f.window_start_ns, f.stored_at DESC LIMIT %(limit)s
@@ -52,7 +57,8 @@ async def windows_to_learn_from(
     """Return the windows of assets that start in [`from_ns`, `to_ns`), by asset, channel and time.
 
     Keys: asset_id, channel_id, point_id, window_start_ns, window_end_ns, partial, regime, code_hash,
-    catalogue_version, ``diagnoses`` (how many), and every feature of the catalogue.
+    catalogue_version, ``diagnoses`` (how many), ``learning`` (whether the stream's baseline was; null where it said
+    nothing), and every feature of the catalogue.
 
     Raises
     ------

@@ -49,6 +49,7 @@ def evaluate_bearing_lives(folder: Path) -> Result:
             "rmse": float(np.sqrt(sum(squares) / answered)) if answered else None,
             "phm_score": None,
             "asked": asked,
+            "limit_reached": sum(row["limit_reached"] for row in rows),
             "answered": answered,
             "covered_share": covered / answered if answered else None,
         },
@@ -60,6 +61,7 @@ def evaluate_bearing_lives(folder: Path) -> Result:
         notes=(
             "RMSE in seconds, over the windows that were answered; covered_share is that of true lives within p10-p90"
             " (0.8 would be right).",
+            "limit_reached counts windows in which the trend is over the limit already: nothing is foretold there.",
             "The score of C-MAPSS counts flights and has no meaning here.",
         ),
     )
@@ -68,13 +70,14 @@ def evaluate_bearing_lives(folder: Path) -> Result:
 def _row(run: Run) -> dict[str, Any]:
     warned = warned_windows(run)
     if not warned.any():
-        return _figures(run, np.zeros((0, 3)), np.zeros(0), 0)
+        return _figures(run, np.zeros((0, 3)), np.zeros(0), 0, 0)
     first = int(np.argmax(warned))
     rows = run.peaks_g[:, np.newaxis]
     answers = np.stack([judged(run.name, _detector(run.times_s, first, seed), rows, first + 1) for seed in SEEDS])
-    given = np.isfinite(answers[:, :, 1])
+    reached = answers[:, :, 2] == 0.0
+    given = np.isfinite(answers[:, :, 1]) & ~reached
     truth = np.broadcast_to(run.life_s - run.times_s, given.shape)
-    return _figures(run, answers[given], truth[given], len(SEEDS) * (len(rows) - first))
+    return _figures(run, answers[given], truth[given], len(SEEDS) * (len(rows) - first), int(reached.sum()))
 
 
 def _detector(times_s: F64, first: int, seed: int) -> Detector:
@@ -96,12 +99,13 @@ def _answers(times_s: F64, peaks_g: F64, first: int, seed: int) -> F64:
     return answers
 
 
-def _figures(run: Run, answers: F64, truth: F64, asked: int) -> dict[str, Any]:
+def _figures(run: Run, answers: F64, truth: F64, asked: int, reached: int) -> dict[str, Any]:
     within = (answers[:, 0] <= truth) & (truth <= answers[:, 2])
     return {
         "file": run.name,
         "life_s": run.life_s,
         "asked": asked,
+        "limit_reached": reached,
         "answered": len(answers),
         "covered": int(within.sum()),
         "rmse_s": float(np.sqrt(np.square(answers[:, 1] - truth).mean())) if len(answers) else None,

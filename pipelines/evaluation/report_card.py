@@ -1,6 +1,7 @@
 """The report card of an evaluation: measures beside goals and published figures, as Markdown and as one HTML page."""
 
 import html
+import operator
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -22,8 +23,10 @@ _NAMES: Final = {
     "rmse": "RMSE",
     "phm_score": "PHM score",
 }
+_BOUNDS: Final = {"≥": operator.ge, "≤": operator.le}
 _STYLE: Final = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1f2d3d}"
+    "div{overflow-x:auto}"
     "table{border-collapse:collapse;margin:1rem 0}td,th{border:1px solid #90a0b0;padding:.25rem .6rem;text-align:left}"
 )
 
@@ -59,7 +62,8 @@ def as_html(result: Result) -> str:
         parts += [f"<h2>{html.escape(heading)}</h2>", _html(table)]
     notes = "".join(f"<li>{html.escape(note)}</li>" for note in _notes(result))
     parts += ["<h2>Notes</h2>", f"<ul>{notes}</ul>"]
-    head = f'<meta charset="utf-8"><title>{title}</title><style>{_STYLE}</style>'
+    head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+    head += f"<title>{title}</title><style>{_STYLE}</style>"
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>{"".join(parts)}</body></html>\n'
 
 
@@ -88,8 +92,16 @@ def _measures(result: Result) -> Table:
         if isinstance(value, dict):
             continue
         others = ", ".join(f"{_cell(each.value)} ({each.who})" for each in result.published if each.measure == name)
-        rows.append((_name(name), _cell(value), result.goals.get(name, ""), others))
+        rows.append((_name(name), _cell(value), _goal(result.goals.get(name, ""), value), others))
     return ("measure", "here", "goal", "published"), rows
+
+
+def _goal(goal: str, value: Any) -> str:
+    """Return a goal, and whether it is met where it is a bound."""
+    sign, _, bound = goal.partition(" ")
+    if sign not in _BOUNDS or not isinstance(value, (int, float)):
+        return goal
+    return f"{goal}: {'met' if _BOUNDS[sign](value, float(bound)) else 'missed'}"
 
 
 def _notes(result: Result) -> list[str]:
@@ -122,4 +134,4 @@ def _html(table: Table) -> str:
     head, rows = table
     top = "".join(f"<th>{html.escape(cell)}</th>" for cell in head)
     body = "".join("<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return f"<div><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -1,6 +1,7 @@
 """A table to train on from a database's history.
 
-Maintenance begins a span: windows that end after it are standardised by their own normal, as in the stream.
+A span begins with maintenance, and where the stream's own baseline learnt anew what it had known: after a change of the
+configuration that re-opened it. Its windows are standardised by their own normal, as in the stream.
 
 What isn't learnt from: partial windows, machines that stand still, run up or coast down, windows with a diagnosis, and
 all windows of a point from the beginning of a condition's episode until it cleared. What the stream's own scorers learn
@@ -82,11 +83,47 @@ async def read_history(
             "regime": np.array([row["regime"] for row in rows]),
             "excluded": excluded,
             "state": np.where(excluded == LEARNABLE, HEALTHY, UNKNOWN),
-            "span": [bisect.bisect_left(worked_on.get(row["asset_id"], []), row["window_end_ns"]) for row in rows],
+            "span": spans_of(rows, worked_on),
         },
         code_hash=code_hash,
         source=f"history of {', '.join(assets)}",
     )
+
+
+def spans_of(rows: Iterable[Mapping[str, Any]], worked_on: Mapping[str, Sequence[int]]) -> list[int]:
+    """Return for each window how often what is normal had been learnt anew on its channel before.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+        Windows by asset, channel and time: ``asset_id``, ``channel_id``, ``regime``, ``window_end_ns``, ``learning``.
+    worked_on : mapping of str to sequence of int
+        Asset → when there was maintenance, UTC ns, oldest first.
+
+    Examples
+    --------
+    >>> learning = (True, False, True, False)
+    >>> rows = [
+    ...     {"asset_id": "P", "channel_id": "c", "regime": "r", "window_end_ns": end, "learning": is_learning}
+    ...     for end, is_learning in enumerate(learning)
+    ... ]
+    >>> spans_of(rows, {})
+    [0, 0, 1, 1]
+    """
+    spans: list[int] = []
+    place, before, known = None, 0, set[str]()
+    for row in rows:
+        done = bisect.bisect_left(worked_on.get(row["asset_id"], []), row["window_end_ns"])
+        if place != (row["asset_id"], row["channel_id"]):
+            place, before, span = (row["asset_id"], row["channel_id"]), done, done
+            known.clear()
+        elif done > before or (row["learning"] and row["regime"] in known):
+            span, before = span + max(done - before, 1), done
+            known.clear()
+        if row["learning"] is False:
+            known.add(row["regime"])
+        spans.append(span)
+    return spans
 
 
 def _reasons(rows: Iterable[Mapping[str, Any]], spans: Iterable[Suspicion]) -> list[str]:

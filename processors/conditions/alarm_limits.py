@@ -19,18 +19,15 @@ Windows that are suspect by their score alone do count: were they left out, no l
 Those that a diagnosis, a zone or a sensor speaks against don't.
 """
 
-import bisect
-import struct
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
-
-import numpy as np
 
 from contracts.assets import AssetConfiguration
 from contracts.ports import AlarmLimit
 from contracts.records import ChannelAssessment
-from processors.detection.spot import KEPT, tail_limit, values_needed
+from processors.conditions.sustained_ratios import Calibration, LimitsState, packed, unpacked
+from processors.detection.spot import values_needed
 from processors.scoring.baseline import MAX_REGIMES
 
 _MONTH_NS: Final = 30.44 * 86_400e9
@@ -43,51 +40,6 @@ LONGEST_ROW: Final = 64
 #: Calibrations at a point; a model has them in `MAX_REGIMES` regimes at most, and in the fewest at least.
 MOST_CALIBRATIONS: Final = 36
 FEWEST_REGIMES: Final = 4
-_LARGEST: Final = float(np.finfo(np.float16).max)
-#: A regime's place among the names, its windows, how many ratios follow, and whether it is untold.
-_CALIBRATION: Final = struct.Struct("<HIBB")
-
-
-@dataclass(slots=True)
-class Calibration:
-    """The largest sustained ratios of normal windows of one (point, regime, model), ascending, and how many there were.
-
-    ``untold`` is set where the last report no longer says how it stands.
-    """
-
-    count: int = 0
-    largest: list[float] = field(default_factory=list)
-    untold: bool = False
-    _limit: tuple[float, float] | None = None
-
-    def add(self, ratio: float) -> None:
-        """Take the sustained ratio of one normal window, as the next float16 that isn't below it."""
-        self.count += 1
-        at = bisect.bisect_left(self.largest, ratio)
-        if at or len(self.largest) < KEPT:
-            self.largest.insert(at, _not_below(ratio))
-            del self.largest[:-KEPT]
-            self._limit = None
-
-    def limit(self, alpha: float) -> float:
-        """Return the limit at `alpha`, never below 1."""
-        if self._limit is None or self._limit[0] != alpha:
-            self._limit = (alpha, max(1.0, tail_limit(self.largest, self.count, alpha)))
-        return self._limit[1]
-
-
-@dataclass(slots=True)
-class LimitsState:
-    """What a snapshot holds.
-
-    For each point the end of its last window and the shortest time between two, ns; for each (point, model) the last
-    ratios, and its regimes in the order of last visits: `_CALIBRATION` and the largest ratios as float16. ``names`` are
-    those of the regimes.
-    """
-
-    pace: dict[str, tuple[int, int]] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
-    models: list[tuple[str, str, list[float], bytes]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +72,7 @@ class AlarmLimits:
         self._pace = dict(state.pace)
         self._recent = {(point_id, model): ratios for point_id, model, ratios, _ in state.models if ratios}
         self._regimes = {
-            (point_id, model): _unpacked(packed, state.names) for point_id, model, _, packed in state.models if packed
+            (point_id, model): unpacked(regimes, state.names) for point_id, model, _, regimes in state.models if regimes
         }
         self._changes: list[AlarmLimit] = []
 
@@ -140,7 +92,7 @@ class AlarmLimits:
         return LimitsState(
             dict(self._pace),
             names,
-            [(*at, self._recent.get(at, []), _packed(self._regimes.get(at, {}), places)) for at in known],
+            [(*at, self._recent.get(at, []), packed(self._regimes.get(at, {}), places)) for at in known],
         )
 
     def _knows(self, place: tuple[str, str]) -> bool:
@@ -250,33 +202,6 @@ class AlarmLimits:
                 expected_per_month=0.0 if limit is None else self._share,
             )
         )
-
-
-def _packed(regimes: Mapping[str, Calibration], places: Mapping[str, int]) -> bytes:
-    return b"".join(
-        _CALIBRATION.pack(places[regime], min(kept.count, 2**32 - 1), len(kept.largest), kept.untold)
-        + np.array(kept.largest, dtype="<f2").tobytes()
-        for regime, kept in regimes.items()
-    )
-
-
-def _unpacked(packed: bytes, names: Sequence[str]) -> dict[str, Calibration]:
-    regimes, at = {}, 0
-    while at < len(packed):
-        place, count, kept, untold = _CALIBRATION.unpack_from(packed, at)
-        at += _CALIBRATION.size
-        largest = np.frombuffer(packed, dtype="<f2", count=kept, offset=at).astype(np.float64).tolist()
-        regimes[names[place]] = Calibration(count, largest, bool(untold))
-        at += 2 * kept
-    return regimes
-
-
-def _not_below(ratio: float) -> float:
-    """Return the smallest float16 that isn't below a ratio; the largest where it lies above all."""
-    ratio = min(ratio, _LARGEST)
-    near = np.float16(ratio)
-    # compared as float64: against a float16 NumPy would round the ratio itself
-    return float(near if float(near) >= ratio else np.nextafter(near, np.float16(np.inf)))
 
 
 def _worth_telling(count: int, needed: int) -> bool:

@@ -21,9 +21,10 @@ from contracts.assets import AssetConfiguration
 from contracts.errors import ConfigurationError
 from contracts.identifiers import stable_id
 from contracts.records import Assessment, Condition, ConditionState, Evidence, Priority, Zone
-from processors.conditions.alarm_limits import AlarmLimits, LimitsState, Sustained
+from processors.conditions.alarm_limits import AlarmLimits, Sustained
 from processors.conditions.findings import RULES, PointView, label, views
 from processors.conditions.gate import Change, Finding, Gate, Verdict
+from processors.conditions.sustained_ratios import LimitsState
 from processors.regime import is_steady
 
 #: Silence of an asset, in seconds of the log's time, after which its data count as missing.

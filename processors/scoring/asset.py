@@ -24,11 +24,12 @@ from processors.scoring import reconstruction
 from processors.scoring.baseline import Baseline, Regime, robust_zs
 from processors.scoring.calibration import Calibration
 from processors.scoring.challengers import HALF_SPACE_TREES, SCORERS, Challenger, challengers_of
+from processors.scoring.explanation import Reasons
 from processors.scoring.half_space_trees import READY, Forest, Grove
 from processors.scoring.port import Scorer
 from processors.scoring.state import ChannelState, pack, unpack
 from processors.scoring.succession import Rows
-from processors.scoring.verdicts import baseline_scores, because, score_of
+from processors.scoring.verdicts import baseline_scores, score_of
 
 #: Where a channel's windows in a row lie among the states of its scorers; no model's key is like it.
 _ROW: Final = "windows in a row"
@@ -189,41 +190,54 @@ class AssetScoring:
             if start_ns is None:
                 raise ValueError("models that look at windows in a row need the window's start")
             self._rows.take(reconstruction.as_seen(z), start_ns, regime, known, learn)
-        scores = baseline_scores(x, z, learnt)
+        reasons = Reasons(x, learnt)
+        scores = baseline_scores(z, learnt, reasons)
         for challenger in self._challengers:
-            self._challenge(challenger, x, z, learnt, known.tolist(), learn, scores)
+            self._challenge(challenger, z, learnt, known.tolist(), learn, reasons, scores)
         self._learn(regime, x, z, learnt, learn)
         return [tuple(of_channel) for of_channel in scores]
 
     def _challenge(
         self,
         challenger: Challenger,
-        x: NDArray[np.float64],
         z: NDArray[np.float64],
         learnt: Sequence[Regime | None],
         known: Sequence[bool],
         learn: NDArray[np.bool_],
+        reasons: Reasons,
         scores: list[list[Score]],
     ) -> None:
         """Append the challenger's score of each channel, and calibrate it where the window is normal."""
-        values, squared = self._values(challenger, z, learnt)
-        may_learn = self._may_learn(challenger, learn)
-        for row, (value, regime, may) in enumerate(zip(values, learnt, may_learn, strict=True)):
-            if regime is None or value is None or not known[row]:
-                scores[row].append(score_of(challenger.reference, None, None))
-                continue
-            if not math.isfinite(value):
-                scores[row].append(dataclasses.replace(score_of(challenger.reference, None, None), value=math.nan))
+        values, weights = self._values(challenger, z, learnt)
+        thresholds: list[float | None] = [None] * len(values)
+        flagged = []
+        for row, (value, regime, may) in enumerate(
+            zip(values, learnt, self._may_learn(challenger, learn), strict=True)
+        ):
+            if regime is None or value is None or not known[row] or not math.isfinite(value):
                 continue
             calibration = regime.calibrations.setdefault(challenger.key, Calibration())
-            threshold = calibration.threshold
-            flagged = threshold is not None and value > threshold
-            scorer = self._channels[row].scorers.get(challenger.key)
-            weights = squared[row] if scorer is None else scorer.explain(z[row])
-            evidence = because(weights, x[row], regime) if flagged else ()
-            scores[row].append(score_of(challenger.reference, value, threshold, evidence))
+            threshold = thresholds[row] = calibration.threshold
+            if threshold is not None and value > threshold:
+                flagged.append(row)
             if may:
                 calibration.add(value)
+        evidence = reasons.heaviest(flagged, self._weights(challenger, z, flagged, weights))
+        for row, (value, threshold) in enumerate(zip(values, thresholds, strict=True)):
+            score = score_of(challenger.reference, value, threshold, evidence.get(row, ()))
+            if value is not None and known[row] and not math.isfinite(value):
+                score = dataclasses.replace(score, value=math.nan)
+            scores[row].append(score)
+
+    def _weights(
+        self, challenger: Challenger, z: NDArray[np.float64], rows: Sequence[int], weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Return what each feature adds to the scores of some channels, (n_channels, F)."""
+        if rows and challenger.reference.name in SCORERS:
+            weights = np.full(z.shape, np.nan)
+            for row in rows:
+                weights[row] = self._channels[row].scorers[challenger.key].explain(z[row])
+        return weights
 
     def _values(
         self, challenger: Challenger, z: NDArray[np.float64], learnt: Sequence[Regime | None]

@@ -1,5 +1,6 @@
 """Why a score is high, in the field's words: which features left their baseline, from what to what."""
 
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import numpy as np
@@ -7,6 +8,7 @@ from numpy.typing import NDArray
 
 from contracts.features import FEATURE_INDEX, FEATURES
 from contracts.records import Evidence
+from processors.scoring.baseline import FLAG_Z, Regime
 
 #: Features of which more is worse. A fall isn't counted: it is the regime's, or the sensor's, business.
 SEVERITY_FEATURES: Final = (
@@ -66,42 +68,47 @@ def severity_weights(values: NDArray[np.float64] | float) -> NDArray[np.float64]
     return weights
 
 
-def explain(
-    weights: NDArray[np.float64],
-    values: NDArray[np.float64],
-    centre: NDArray[np.float32],
-    scale: NDArray[np.float32],
-    flag_z: float,
-) -> tuple[Evidence, ...]:
-    """Return the features that weigh most in a score, heaviest first.
+class Reasons:
+    """Why the scores of one window of several channels are high: a fact is put into words once, whatever it explains.
 
     Parameters
     ----------
-    weights : ndarray, shape (F,), float64
-        How much each feature contributes; NaN or values ≤ 0 are left out.
-    values, centre, scale : ndarray, shape (F,)
-        The window's values and the baseline's medians and spreads, in the catalogue's units.
-    flag_z : float
-        Robust z at which a feature counts as abnormal: gives the limit.
+    values : ndarray, shape (n, F), float64
+        The window's features, in the catalogue's units.
+    learnt : sequence of Regime or None
+        Each channel's regime, where it has been learnt.
     """
-    order = np.argsort(-np.nan_to_num(weights, nan=-np.inf), kind="stable")[:MAX_FACTS]
-    facts = []
-    for column in order.tolist():
-        if not weights[column] > 0:
-            continue
-        feature, before, now = FEATURES[column], float(centre[column]), float(values[column])
-        sign = 1.0 if now >= before else -1.0
-        facts.append(
-            Evidence(
-                name=feature.name,
-                value=now,
-                unit=feature.unit,
-                limit=before + sign * flag_z * float(scale[column]),
-                frequency_hz=None,
-                text=f"{_words(feature.name)} {_change(before, now, feature.unit)}",
-            )
+
+    def __init__(self, values: NDArray[np.float64], learnt: Sequence[Regime | None]) -> None:
+        self._values = values
+        self._learnt = learnt
+        self._said: dict[tuple[int, int], Evidence] = {}
+
+    def heaviest(self, rows: Iterable[int], weights: NDArray[np.float64]) -> dict[int, tuple[Evidence, ...]]:
+        """Return for some channels the features that weigh most, (n, F); NaN or weights ≤ 0 are left out."""
+        chosen = [row for row in rows if self._learnt[row] is not None]
+        of_rows = weights[chosen]
+        columns = np.argsort(-np.where(of_rows > 0.0, of_rows, -np.inf), axis=1, kind="stable")[:, :MAX_FACTS]
+        counts = (of_rows > 0.0).sum(axis=1)
+        return {
+            row: tuple([self._said.get((row, column)) or self._say(row, column) for column in heaviest[:count]])
+            for row, heaviest, count in zip(chosen, columns.tolist(), counts.tolist(), strict=True)
+        }
+
+    def _say(self, row: int, column: int) -> Evidence:
+        regime, feature, now = self._learnt[row], FEATURES[column], self._values.item(row, column)
+        if regime is None or regime.centre is None or regime.scale is None:
+            raise ValueError(f"channel {row} has no baseline to compare with")
+        before, spread = regime.centre.item(column), FLAG_Z * regime.scale.item(column)
+        self._said[row, column] = said = Evidence(
+            name=feature.name,
+            value=now,
+            unit=feature.unit,
+            limit=before + spread if now >= before else before - spread,
+            frequency_hz=None,
+            text=f"{_SAID[column]} {_change(before, now, feature.unit)}",
         )
-    return tuple(facts)
+        return said
 
 
 def _change(before: float, now: float, unit: str) -> str:
@@ -113,3 +120,6 @@ def _change(before: float, now: float, unit: str) -> str:
 
 def _words(name: str) -> str:
     return _WORDS.get(name) or name.removesuffix("_hz").removesuffix("_g").replace("_", " ")
+
+
+_SAID: Final = tuple(_words(feature.name) for feature in FEATURES)

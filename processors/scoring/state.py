@@ -13,12 +13,13 @@ from contracts.errors import ConfigurationError
 from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
 from processors.scoring.baseline import Regime
 from processors.scoring.calibration import Calibration
+from processors.scoring.packing import Packing
 
 _VERSION: Final = b"\x03"
 #: What this format held can't be had from these.
 _BEFORE: Final = (b"\x02",)
-#: A model's place among the names, and the windows of its calibration; its scores follow.
-_CALIBRATION: Final = struct.Struct("<BHB")
+#: By models' places among the names.
+_CALIBRATIONS: Final = Packing(struct.Struct("<BHB"), "<f4")
 
 
 @dataclass(slots=True)
@@ -39,7 +40,7 @@ class _RegimeState(msgspec.Struct, array_like=True):
     #: Rows while learning; centre and scale once learnt.
     arrays: bytes
     learnt: bool
-    #: Of each model that is calibrated here: `_CALIBRATION` and its largest scores as float32.
+    #: Of each model that is calibrated here, as `_CALIBRATIONS`.
     calibrations: bytes
 
 
@@ -100,8 +101,7 @@ def _pack_regime(name: str, regime: Regime, places: Mapping[str, int]) -> _Regim
         arrays=b"".join(_bytes(array) for array in arrays if array is not None),
         learnt=learnt,
         calibrations=b"".join(
-            _CALIBRATION.pack(places[model], calibration.count, len(calibration.largest))
-            + np.array(calibration.largest, dtype="<f4").tobytes()
+            _CALIBRATIONS.packed(places[model], calibration.count, calibration.largest)
             for model, calibration in regime.calibrations.items()
         ),
     )
@@ -114,13 +114,8 @@ def _unpack_regime(packed: _RegimeState, models: Sequence[str]) -> Regime:
         regime.centre, regime.scale = rows[0], rows[1]
     else:
         regime.rows = list(rows)
-    at = 0
-    while at < len(packed.calibrations):
-        place, count, kept = _CALIBRATION.unpack_from(packed.calibrations, at)
-        at += _CALIBRATION.size
-        largest = np.frombuffer(packed.calibrations, dtype="<f4", count=kept, offset=at).astype(np.float64).tolist()
+    for place, count, largest, _ in _CALIBRATIONS.unpacked(packed.calibrations):
         regime.calibrations[models[place]] = Calibration(count, largest)
-        at += 4 * kept
     return regime
 
 

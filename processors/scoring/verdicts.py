@@ -11,7 +11,7 @@ from contracts.assets import ModelReference
 from contracts.records import Evidence, Score
 from processors.scoring.baseline import FLAG_Z, Regime
 from processors.scoring.challengers import BASELINE
-from processors.scoring.explanation import SEVERITY_COLUMNS, explain, severity_weights
+from processors.scoring.explanation import SEVERITY_COLUMNS, Reasons
 
 F64 = NDArray[np.float64]
 
@@ -19,35 +19,36 @@ BASELINE_VERSION: Final = "1"
 _UNKNOWN: Final = Score(model=BASELINE, version=BASELINE_VERSION, value=None, threshold=None, learning=True)
 
 
-def baseline_scores(x: F64, z: F64, learnt: Sequence[Regime | None]) -> list[list[Score]]:
+def baseline_scores(z: F64, learnt: Sequence[Regime | None], reasons: Reasons) -> list[list[Score]]:
     """Return the baseline's score of each channel, in a list of its own.
 
     Parameters
     ----------
-    x, z : ndarray, shape (n_channels, F), float64
-        Features and their robust z's, NaN where undefined.
+    z : ndarray, shape (n_channels, F), float64
+        Robust z's, NaN where undefined.
     learnt : sequence of Regime or None
         Each channel's regime, where it has been learnt.
+    reasons : Reasons
+        Puts into words what is high.
     """
     severity = z[:, SEVERITY_COLUMNS]
     severity = np.where(np.isfinite(severity), severity, -np.inf)
-    largest = severity.max(axis=1).tolist()
+    largest = severity.max(axis=1)
+    weights = np.full(z.shape, np.nan)
+    weights[:, SEVERITY_COLUMNS] = np.where(severity > FLAG_Z, severity, np.nan)
+    evidence = reasons.heaviest(np.flatnonzero(largest > FLAG_Z).tolist(), weights)
     scores = []
-    for row, (most, known) in enumerate(zip(largest, learnt, strict=True)):
+    for row, (most, known) in enumerate(zip(largest.tolist(), learnt, strict=True)):
         if known is None:
             scores.append([_UNKNOWN])
             continue
-        evidence: tuple[Evidence, ...] = ()
-        if most > FLAG_Z:
-            evidence = because(severity_weights(np.where(severity[row] > FLAG_Z, severity[row], np.nan)), x[row], known)
-        value = max(most, 0.0) if most > -math.inf else None
         score = Score(
             model=BASELINE,
             version=BASELINE_VERSION,
-            value=value,
+            value=max(most, 0.0) if most > -math.inf else None,
             threshold=FLAG_Z,
             learning=False,
-            explanation=evidence,
+            explanation=evidence.get(row, ()),
         )
         scores.append([score])
     return scores
@@ -66,10 +67,3 @@ def score_of(
         learning=learning,
         explanation=evidence,
     )
-
-
-def because(weights: F64, x: F64, known: Regime) -> tuple[Evidence, ...]:
-    """Return the features that weigh most, (F,), in the words of a regime that has been learnt."""
-    if known.centre is None or known.scale is None:
-        return ()
-    return explain(weights, x, known.centre, known.scale, FLAG_Z)

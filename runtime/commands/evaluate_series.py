@@ -45,7 +45,14 @@ def detection(
     as_json: AsJson = False,
     report: Report = None,
 ) -> None:
-    """Say how well faults are detected, from the past alone: false alarms, missed ones, delay."""
+    """Say how well faults are detected, from the past alone: false alarms, missed ones, delay.
+
+    A result that changes when the future is cut off or replaced ends the evaluation.
+
+    \b
+        ./faultline evaluate detection --data skab --format skab
+        ./faultline evaluate detection --data tep --format tep --json --report cards
+    """
     _run(DETECTION, data, file_format, as_json=as_json, report=report)
 
 
@@ -56,7 +63,12 @@ def rul(
     as_json: AsJson = False,
     report: Report = None,
 ) -> None:
-    """Say how well remaining lives are told, on machines that were not learnt from."""
+    """Say how well remaining lives are told, on machines that were not learnt from.
+
+    \b
+        ./faultline evaluate rul --data cmapss --format cmapss --json
+        ./faultline evaluate rul --data femto_pronostia --format femto --report cards
+    """
     _run(RUL, data, file_format, as_json=as_json, report=report)
 
 

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from contracts.assets import AssetConfiguration
-from contracts.errors import NotFound
+from contracts.errors import ConfigurationError, NotFound
 from contracts.models import ModelVersion
 from processors import promotion
 from runtime.command_line import moment_ns
@@ -45,7 +45,8 @@ def list_models(*, as_json: _Json = False) -> None:
         return
     table = Table("model", "stage", "instead of", "share", "scores for", "in shadow for", "feature code")
     for row in rows:
-        counts = (f"{row['share']:g}", f"{len(row['scores_for'])} assets", f"{len(row['in_shadow_for'])} assets")
+        share = "by name" if row["canary_asset_ids"] else f"{row['share']:g}"
+        counts = (share, f"{len(row['scores_for'])} assets", f"{len(row['in_shadow_for'])} assets")
         code = "this" if row["current"] else f"another: {row['feature_hash']}"
         table.add_row(f"{row['name']}@{row['version']}", row["stage"], row["slot"], *counts, escape(code))
     Console().print(table)
@@ -71,7 +72,7 @@ def show(name: _Name, version: _Version, *, as_json: _Json = False) -> None:
         return
     for field, value in shown.items():
         if field not in {"history", "card"}:
-            print(f"{field:<14} {', '.join(value) if isinstance(value, list) else value}")
+            print(f"{field:<18} {_listed(value)}")
     for step in shown["history"]:
         stages = f"{step['from_stage'] or '-'} → {step['to_stage'] or '-'}"
         print(f"{step['at']}  {step['action']:<8} {stages:<22} {step['actor']}: {step['reason']}")
@@ -163,22 +164,30 @@ def canary(
     version: _Version,
     *,
     why: _Why,
-    share: Annotated[float, typer.Option(help="Part of the assets in scope, above 0 and at most 1.")],
+    share: Annotated[
+        float | None, typer.Option(help="Part of the assets in scope, above 0 and at most 1.", show_default="none")
+    ] = None,
+    asset: Annotated[list[str] | None, typer.Option(help="This asset instead of a share; repeatable.")] = None,
     as_json: _Json = False,
 ) -> None:
-    """Let a staged model score for real on a share of its assets; elsewhere it goes on in shadow.
+    """Let a staged model score for real on some of its assets; elsewhere it goes on in shadow.
 
-    Which assets is a function of their ids: a share that grows keeps those it had. What scored there before goes on in
-    shadow, and takes over again where the canary fails.
+    Which assets a share holds is a function of their ids: one that grows keeps those it had (`models show` tells from
+    which share on each is held). What scored there before goes on in shadow, and takes over again where the canary
+    fails.
 
     \b
         ./faultline models canary pumps 2 --share 0.1 --why "no added alarm"
+        ./faultline models canary pumps 2 --asset P-103 --why "the pump with a spare"
     """
+    if (share is None) is (not asset):
+        raise ConfigurationError("say where: either --share, or --asset once or more")
+    where = list(asset or ()) if share is None else share
     _take(
         "canary",
         name,
         version,
-        lambda one, everyone, assets: [promotion.canary(one, everyone, share, assets)],
+        lambda one, everyone, assets: [promotion.canary(one, everyone, where, assets)],
         why,
         as_json=as_json,
     )
@@ -280,6 +289,12 @@ def compare(
         print_comparison(result)
 
 
+def _listed(value: Any) -> str:
+    if isinstance(value, dict):
+        value = [f"{key} from {least:g}" for key, least in value.items()]
+    return ", ".join(value) if isinstance(value, (list, tuple)) else str(value)
+
+
 def _take(action: str, name: str, version: str, step: Step, why: str, *, as_json: bool) -> None:
     async def work(desk: ModelDesk) -> dict[str, Any]:
         return await desk.take(action, await desk.version(name, version), step, why)
@@ -292,6 +307,9 @@ def _say(result: dict[str, Any], *, as_json: bool) -> None:
         print(json.dumps(result))
         return
     print(f"{result['action']}: {', '.join(result['changed']) or 'nothing to do'}")
+    if result.get("scores_for") or result.get("in_shadow_for"):
+        print(f"scores for real on: {', '.join(result['scores_for']) or 'none'}")
+        print(f"in shadow on: {', '.join(result['in_shadow_for']) or 'none'}")
     if result.get("activated"):
         print(f"now in force: {', '.join(result['activated'])}")
     print(f"MLflow: {result['mlflow']}")

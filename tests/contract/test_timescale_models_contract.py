@@ -56,7 +56,7 @@ async def into_production(registry: ModelRegistry) -> None:
 
     await step("review", lambda known, _assets: [promotion.review(known[0])])
     await step("stage", lambda known, _assets: [promotion.stage(known[0], known, (), ("pump",))])
-    await step("canary", lambda known, assets: [promotion.canary(known[0], known, 1.0, assets)])
+    await step("canary", lambda known, assets: [promotion.canary(known[0], known, [assets[0].asset_id], assets)])
     await step("promote", lambda known, _assets: promotion.promote(known[0], known))
 
 
@@ -73,6 +73,7 @@ def test_every_step_is_kept_with_who_and_why_and_reaches_the_assets(migrated_url
             ("canary", Stage.CANARY),
             ("promote", Stage.PRODUCTION),
         ]
+        assert [one.canary_asset_ids for one in steps] == [(), (), (), ("P",), ()]
         assert {(one.actor, one.sha256) for one in steps} == {("ann", VERSION.sha256), ("bob", VERSION.sha256)}
         assert steps[-1].reason == "promote, since it's due"
         assert steps == sorted(steps, key=lambda one: str(one.at))

@@ -152,3 +152,21 @@ def test_the_newest_computation_of_a_window_counts(migrated_url: str) -> None:
     read(migrated_url, HistoryRows(assessments=[first]))
     table = read(migrated_url, HistoryRows(assessments=[again]))
     assert table.values[:, 0].tolist() == [7.0, 7.0]
+
+
+def test_a_span_begins_where_the_stream_learnt_anew(migrated_url: str) -> None:
+    def scored(number: int, regime: str, *, learning: bool) -> r.Assessment:
+        value, threshold = (None, None) if learning else (1.0, 3.5)
+        score = r.Score(model="baseline", version="1", value=value, threshold=threshold, learning=learning)
+        made = assessment(number, regime=regime)
+        return dataclasses.replace(made, channels=tuple(dataclasses.replace(c, scores=(score,)) for c in made.channels))
+
+    slow, fast = "speed 1.0, load any", "speed 2.0, load any"
+    course = [
+        (slow, True), (slow, False), (fast, True), (fast, False), (slow, False),
+        (fast, True), (slow, True), (fast, False), (slow, False),  # all regimes were re-opened at once
+        (fast, True),
+    ]  # fmt: skip
+    rows = [scored(number, regime, learning=learning) for number, (regime, learning) in enumerate(course)]
+    table = read(migrated_url, HistoryRows(assessments=rows), points=("P-DE",))
+    assert table.span.tolist() == [0, 0, 0, 0, 0, 1, 1, 1, 1, 2]

@@ -204,6 +204,7 @@ def go_to_production_and_back(floor: Floor, everywhere: list[str]) -> None:
     assert floor.heard("score", 1.0) == {asset_id: {OWN} for asset_id in everywhere}
 
     share, chosen = share_with_one_asset()
+    assert next(iter(floor.call("show", NAME, "2")["canary_shares"])) == chosen
     assert floor.call("canary", NAME, "2", "--share", str(share), *WHY)["activated"] == [chosen]
     floor.run(1.0, dies=True)
     floor.run(1.0)

@@ -298,3 +298,26 @@ def test_a_restart_anywhere_gives_the_same_bits(steps: list[tuple[float, str, bo
         return made, told, logic.snapshot()
 
     assert play(at) == play(None)
+
+
+@given(
+    st.lists(
+        st.tuples(st.floats(0.0, 50.0), st.sampled_from("aaab"), st.integers(0, 39).map(lambda n: n == 0), st.none()),
+        min_size=30,
+        max_size=120,
+    )
+)
+def test_no_score_ever_alarms_in_a_regime_whose_calibration_is_too_small(
+    steps: list[tuple[float, str, bool, None]],
+) -> None:
+    logic = ConditionLogic.build(config(MONTH_S / 9.0), None)
+    told: dict[str, AlarmLimit] = {}
+    scored: dict[str, int] = {}
+    for second, (value, regime, learning, fault) in enumerate(steps, 1):
+        scored[regime] = scored.get(regime, 0) + (not learning)
+        made = logic.update(window(second, value, learning=learning, regime=regime, fault=fault))
+        told |= {one.regime: one for one in logic.limits.take_changes()}
+        if any(one.rule == "anomaly" and one.state is ConditionState.RAISED for one in made):
+            assert told[regime].limit is not None
+            assert told[regime].windows >= told[regime].windows_needed == values_needed(0.1)
+            assert scored[regime] > values_needed(0.1)

@@ -168,6 +168,7 @@ def test_nab_is_read_scored_and_reported(nab: Path, tmp_path: Path) -> None:
         assert "false alarms per asset and month" in text
         assert "final_results.json" in text
         assert "ARTime" in text
+        assert "≥ 70: met" in text
 
 
 def test_nab_refuses_what_it_is_not(nab: Path, tmp_path: Path) -> None:

@@ -139,14 +139,39 @@ def test_steps_come_in_order(steps: tuple[str, ...], refused: str, message: str)
         take(versions, refused, "ae@2", 0.5)
 
 
+def leading(key: str, versions: dict[str, ModelVersion]) -> set[str]:
+    """Return the assets on which a version scores for real."""
+    return {asset.asset_id for asset in ASSETS if roles(versions, asset).get(key, (True, None))[0] is False}
+
+
+def test_a_canary_may_be_given_its_assets_and_each_asset_tells_which_share_holds_it() -> None:
+    versions = in_production("stage")
+    everyone = list(versions.values())
+    shares = promotion.smallest_shares(versions["ae@2"], ASSETS)
+    assert list(shares.values()) == sorted(shares.values())
+    for asset_id, share in shares.items():
+        held = leading("ae@2", known(promotion.canary(versions["ae@2"], everyone, share, ASSETS)))
+        assert asset_id in held
+        assert all(least <= share for other, least in shares.items() if other in held)
+    last = list(shares)[-1]
+    named = promotion.canary(versions["ae@2"], everyone, [last], ASSETS)
+    assert leading("ae@2", known(named)) == {last}
+    wider = promotion.canary(named, everyone, 1.0, ASSETS)
+    assert leading("ae@2", known(wider)) == set(shares)
+    assert promotion.promote(named, everyone)[0].canary_asset_ids == ()
+    assert promotion.roll_back("ae", None, [named])[0].canary_asset_ids == ()
+
+
 def test_shares_scopes_and_numbers_have_bounds() -> None:
     versions = in_production("stage")
     everyone = list(versions.values())
     for share in (0.0, -0.1, 1.01, float("nan")):
         with pytest.raises(ConfigurationError, match="above 0 and at most 1"):
             promotion.canary(versions["ae@2"], everyone, share, ASSETS)
-    with pytest.raises(ConfigurationError, match=r"the smallest that holds one \(P-\d+\) is 0\.0"):
+    with pytest.raises(ConfigurationError, match=r"the smallest that hold one are P-\d+ 0\.0.*or name assets"):
         promotion.canary(versions["ae@2"], everyone, 1e-6, ASSETS)
+    with pytest.raises(ConfigurationError, match="P-999 isn't in the scope of ae@2"):
+        promotion.canary(versions["ae@2"], everyone, ["P-999"], ASSETS)
     nowhere = promotion.stage(versions["ae@2"], everyone, ("P-999",), ())
     with pytest.raises(ConfigurationError, match="no asset is in the scope"):
         promotion.canary(nowhere, everyone, 0.5, ASSETS)

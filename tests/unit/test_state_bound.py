@@ -8,7 +8,8 @@ from contracts.assets import AssetConfiguration, Channel, MeasurementPoint, Mode
 from contracts.errors import BadRecord, ConfigurationError
 from contracts.features import FEATURE_NAMES
 from contracts.records import ChannelAssessment, Score
-from processors.conditions.alarm_limits import AlarmLimits, LimitsState
+from processors.conditions.alarm_limits import AlarmLimits
+from processors.conditions.sustained_ratios import LimitsState
 from processors.configured import check_configuration, window_counts
 from processors.scoring import AssetScoring
 from processors.scoring.baseline import MAX_REGIMES
@@ -130,6 +131,8 @@ def test_what_fits_is_taken_and_what_does_not_is_refused_with_value_and_bound() 
         check_state(too_many, {})
     assert f"need up to {most_bytes(too_many, {})} bytes per channel, the limit is {LIMIT_BYTES}" in str(refused.value)
     assert "P-101: the scorers half-space-trees@1, reference-autoencoder@1, ewma@1" in str(refused.value)
+    without = config(*DEFAULT, *(name for name in SCORERS if name != "t2-spe"))
+    assert f"without t2-spe@1 {most_bytes(without, {})}" in str(refused.value)
 
 
 def test_commands_and_the_stream_refuse_too_much() -> None:
