@@ -3,7 +3,10 @@
 A checkpoint holds the state of every channel, so its size is what a take-over and a checkpoint cost. The bound is that
 of the worst case: every regime known, as many of them learning and calibrated as may be, every scorer's state full.
 
-Invariant: what a channel's state takes is never more (tested by filling it).
+Invariant: what is learnt for a channel takes never more (tested by filling it). An asset's own part, which its channels
+share, is set aside as it usually is: its configuration and conditions, and where the blocks lie that its windows still
+need. Where every fourth block is lost these references alone can grow to 12 KiB, whatever the models are; they are gone
+a minute after blocks come again, as ``lateness_s`` says.
 """
 
 from collections.abc import Mapping
@@ -20,8 +23,8 @@ from processors.scoring.calibration import KEPT as SCORES
 from processors.scoring.challengers import BASELINE, HALF_SPACE_TREES, SCORER_BYTES
 from processors.scoring.half_space_trees import STATE_BYTES as FOREST_BYTES
 
-#: What the state of a channel may take at most, and what is set aside of it for what doesn't grow with models: its
-#: share of the asset's windows, bands and conditions.
+#: What the state of a channel may take, and what is set aside of it for what doesn't grow with models: its share of the
+#: asset's configuration, windows, bands and conditions.
 LIMIT_BYTES: Final = 16 * 1024
 REST_BYTES: Final = 1280
 
