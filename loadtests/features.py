@@ -37,7 +37,7 @@ SPEED_RPM: Final = 1780.0
 #: Ringing of a structure near a bearing (Hz, damping ratio), and what lies beneath it, in shares of its rms: a shaft's
 #: line and the noise of the electronics. A converter of 16 bits has eight times the rms as full scale.
 _RINGING: Final = (3000.0, 0.05)
-_LINE_SHARE, _FLOOR_SHARE = 0.02, 0.03
+_LINE_SHARE, _FLOOR_SHARE = 0.002, 0.01
 _COUNTS_PER_RMS: Final = 2.0**15 / 8.0
 _FEWEST_RUNS: Final = 3
 _TURNS: Final = 4

@@ -1,5 +1,6 @@
 """What the picture of a report shows, by the numbers that are drawn."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,19 @@ def test_the_envelope_spectrum_has_its_lines_and_sidebands_at_the_markers(
     assert not [text for text in labels if text.startswith("BPFO")]
 
 
+def test_a_line_that_the_verdict_speaks_of_is_marked_however_low_it_stands(
+    bearing_report: tuple[Subject, dict[str, Any]],
+) -> None:
+    subject, _ = bearing_report
+    (ball,) = [family for family in subject.channel.families if family.name == "BSF"]
+    assert not markers_hz(bearing_report[1]["envelope"], LINES["BSF"], "-")
+    first = subject.diagnoses[0]
+    grounds = dataclasses.replace(first.evidence[0], frequency_hz=0.98 * ball.frequency_hz)
+    said = dataclasses.replace(first, evidence=(*first.evidence, grounds))
+    axis = drawn(dataclasses.replace(subject, diagnoses=(said,)))["envelope"]
+    assert markers_hz(axis, LINES["BSF"], "-") == pytest.approx([frequency for frequency, _ in ball.harmonics])
+
+
 def test_the_kurtogram_has_every_band_and_frames_the_chosen_one(
     bearing_report: tuple[Subject, dict[str, Any]],
 ) -> None:
@@ -160,6 +174,7 @@ def test_the_trend_has_the_features_of_its_windows(bearing_report: tuple[Subject
     np.testing.assert_allclose(mm_s, values[:, FEATURE_INDEX["velocity_rms_mm_s"]], rtol=1e-6)
     dashed = axes["g rms (dashed)"].lines[0]
     np.testing.assert_allclose(dashed.get_ydata(), values[:, FEATURE_INDEX["rms_g"]], rtol=1e-6)
+    assert axes["vibration"].get_ylim()[1] > 1.2 * mm_s.max()  # the legend has its room
     (bpfi,) = [line for line in axes["lines"].lines if line.get_label() == "BPFI"]
     np.testing.assert_allclose(bpfi.get_ydata(), values[:, FEATURE_INDEX["bpfi_db"]], rtol=1e-6)
 
