@@ -3,6 +3,9 @@
 One core, float32, CPU time, best of many repetitions in turn: other work on the machine only ever adds time. The FFT is
 that of the fastest library at hand; those that aren't among the project's own are measured where they are installed. A
 naive NumPy version of the same figures stands beside it for scale.
+
+White noise is the easy signal: all its frequencies are alike, and no two samples are equal. Near a bearing nearly all
+acceleration is ringing that moves nothing, in a converter's counts: of that the low frequencies are computed twice.
 """
 
 import importlib
@@ -31,6 +34,11 @@ F32 = npt.NDArray[np.float32]
 SHAPES: Final = ((256, 2048), (64, 8192), (8, 25_600))
 SAMPLING_RATE_HZ: Final = 25_600.0
 SPEED_RPM: Final = 1780.0
+#: Ringing of a structure near a bearing (Hz, damping ratio), and what lies beneath it, in shares of its rms: a shaft's
+#: line and the noise of the electronics. A converter of 16 bits has eight times the rms as full scale.
+_RINGING: Final = (3000.0, 0.05)
+_LINE_SHARE, _FLOOR_SHARE = 0.002, 0.01
+_COUNTS_PER_RMS: Final = 2.0**15 / 8.0
 _FEWEST_RUNS: Final = 3
 _TURNS: Final = 4
 #: Libraries that aren't among the project's own: where their real FFT is.
@@ -56,7 +64,7 @@ def measure(seconds: float, say: Callable[[str], None]) -> dict[str, dict[str, A
     figures : dict
         By shape: Msamples/s of the bare FFT by library (null where it isn't installed) and by the fastest, of the time,
         spectrum and band features, of all features with the band given, of the choice of band, and of a naive version
-        of all; and what each costs in FFTs of the fastest library.
+        of all; and what each costs in FFTs of the fastest library. Of the two sets of features that of `ringing` too.
     """
     figures = {}
     with pinned(Cores.share().measured):
@@ -70,11 +78,13 @@ def _measure_shape(n_channels: int, n_samples: int, seconds: float) -> dict[str,
     samples = np.random.default_rng(1).standard_normal((n_channels, n_samples)).astype(np.float32)
     engine = FeatureEngine(n_channels, n_samples, SAMPLING_RATE_HZ, (bearing("6205"),) * n_channels)
     bands_hz = choose_bands(samples, SAMPLING_RATE_HZ)
-    ffts = _ffts(samples)
+    ffts, rings = _ffts(samples), ringing(n_channels, n_samples)
     # without a speed nothing is computed that depends on it: no orders, no envelope
     steps: dict[str, Callable[[], object]] = {
         "time_spectrum_bands": lambda: engine.compute(samples, None, bands_hz),
         "all_features": lambda: engine.compute(samples, SPEED_RPM, bands_hz),
+        "ringing_time_spectrum_bands": lambda: engine.compute(rings, None, bands_hz),
+        "ringing_all_features": lambda: engine.compute(rings, SPEED_RPM, bands_hz),
         "choice_of_band": lambda: choose_bands(samples, SAMPLING_RATE_HZ),
         "naive": lambda: [naive_features(row, SAMPLING_RATE_HZ, bands_hz[0]) for row in samples],
     }
@@ -88,6 +98,63 @@ def _measure_shape(n_channels: int, n_samples: int, seconds: float) -> dict[str,
     costs = {f"{name}_in_ffts": rounded(s / best_s["fft"]) for name, s in best_s.items() if name != "fft"}
     envelope = (best_s["all_features"] - best_s["time_spectrum_bands"]) / best_s["fft"]
     return {"fft_by_library_msamples_per_s": by_library, **rates, **costs, "envelope_alone_in_ffts": rounded(envelope)}
+
+
+def ringing(n_channels: int, n_samples: int) -> F32:
+    """Return what sensors near a bearing give: random ringing at a resonance, little else, in a converter's counts.
+
+    Parameters
+    ----------
+    n_channels, n_samples : int
+        Shape of the signals.
+
+    Returns
+    -------
+    samples : ndarray, shape (n_channels, n_samples), float32
+        Of about 1 g rms.
+    """
+    rng = np.random.default_rng(2)
+    frequency_hz, damping = _RINGING
+    hertz = np.fft.rfftfreq(n_samples, 1.0 / SAMPLING_RATE_HZ) / frequency_hz
+    response = hertz**2 / (1.0 - hertz**2 + 2j * damping * hertz)
+    response[hertz > 2.0] = 0.0
+    driven = np.fft.rfft(rng.standard_normal((n_channels, n_samples)), axis=1)
+    signal = np.fft.irfft(response * driven, n_samples, axis=1)
+    signal /= signal.std(axis=1, keepdims=True)
+    turn = 2.0 * np.pi * SPEED_RPM / 60.0 * np.arange(n_samples) / SAMPLING_RATE_HZ
+    signal += _LINE_SHARE * np.sqrt(2.0) * np.sin(turn) + _FLOOR_SHARE * rng.standard_normal(signal.shape)
+    return (np.round(signal * _COUNTS_PER_RMS) / _COUNTS_PER_RMS).astype(np.float32)
+
+
+def measure_recording(samples: F32, sampling_rate_hz: float, seconds: float) -> dict[str, Any]:
+    """Return what the time, spectrum and band features of recorded windows cost in FFTs of the fastest library.
+
+    Parameters
+    ----------
+    samples : ndarray, shape (n_channels, n_samples), float32
+        Windows, g.
+    sampling_rate_hz : float
+        Their sampling rate.
+    seconds : float
+        Time for each figure.
+
+    Returns
+    -------
+    figures : dict
+        Shape, sampling rate and cost.
+    """
+    n_channels, n_samples = samples.shape
+    engine = FeatureEngine(n_channels, n_samples, sampling_rate_hz, (None,) * n_channels)
+    unused_hz = np.full((n_channels, 2), np.nan)
+    ffts = _ffts(samples)
+    with pinned(Cores.share().measured):
+        best_s = best_times_s(ffts | {"features": lambda: engine.compute(samples, None, unused_hz)}, seconds)
+    fft_s = min(best_s[name] for name in ffts)
+    return {
+        "shape": f"{n_channels}x{n_samples}",
+        "sampling_rate_hz": sampling_rate_hz,
+        "time_spectrum_bands_in_ffts": rounded(best_s["features"] / fft_s),
+    }
 
 
 def measure_diagnosis(seconds: float) -> dict[str, float | None]:

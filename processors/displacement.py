@@ -17,8 +17,9 @@ from processors.time_domain import extent
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 C64 = npt.NDArray[np.complex64]
-C128 = npt.NDArray[np.complex128]
+Rows = npt.NDArray[np.int64]
 Complex = npt.NDArray[np.complexfloating[Any, Any]]
+Real = npt.NDArray[np.floating[Any]]
 
 #: Cosine coefficients of the taper of the displacement's wave: the sum is 1 within 2.4e-6 over the middle two fifths of
 #: the window, and falls to 0 at both ends together with its first three derivatives (the least ripple of any such sum).
@@ -33,8 +34,6 @@ TAPER: Final = (
     0.00711439,
     0.001051614,
 )
-#: The same for the bins on one side: half of each but the first.
-_HALVES: Final = tuple(np.float32(c if order == 0 else 0.5 * c) for order, c in enumerate(TAPER))
 _MAGNITUDE: Final = 0x7FFFFFFF
 _TAPER_SHARE: Final = 0.3
 #: Samples of the displacement per period of the band's upper edge.
@@ -50,35 +49,53 @@ _RISE: Final = 0.2
 _SCANNED: Final = 32
 
 
+class Tapered:
+    """Room and weights for the tapered bins of one channel.
+
+    Parameters
+    ----------
+    wave : ndarray, shape (n,), float64
+        What takes each bin of the acceleration to one of the displacement's wave.
+    dtype : type
+        ``complex64`` or ``complex128``, as the spectrum is.
+    """
+
+    def __init__(self, wave: F64, dtype: type[np.complexfloating[Any, Any]]) -> None:
+        self.bins = np.empty(wave.size + 2 * (len(TAPER) - 1), dtype)
+        real = self.bins.real.dtype
+        #: Real and imaginary part have the same weight.
+        self.weights = np.repeat(wave, 2).astype(real)
+        #: For the bins on one side: half of each coefficient but the first.
+        self.halves = np.array([TAPER[0], *(0.5 * c for c in TAPER[1:])], real)
+
+
 @kernel()
 def peak_to_peak(
-    spectrum: C64, n_samples: int, weights: F32, bins: C64, places: F64, fine: F32, fine_bins: C64, out: F64
+    spectrum: Complex,
+    rows: Rows,
+    n_samples: int,
+    weights: Real,
+    halves: Real,
+    bins: Complex,
+    places: F64,
+    fine: F32,
+    fine_bins: C64,
+    out: F64,
 ) -> None:
-    """Fill `out` (n_channels,) with the largest less the smallest displacement in the middle of the window, um.
+    """Fill the last column of `out` at `rows` with the largest less the smallest displacement in a window's middle.
 
-    `spectrum` (n_channels, n_bins) is the plain one-sided FFT of the signals of `n_samples`, g; the other arrays are
-    those that a ``Motion`` holds.
+    In um; `spectrum` (n_channels, n_bins) is the plain one-sided FFT of the signals of `n_samples`, g, at least as far
+    as the taper reaches beyond the band. Weights, halves and bins are those of a ``Tapered``, the rest a ``Motion``'s.
     """
     axes, bits, values = np.array([1]), np.empty(2, np.int32), np.empty(places.shape[1])
-    for start in range(0, spectrum.shape[0], fine.shape[0]):
-        n = min(fine.shape[0], spectrum.shape[0] - start)
+    for start in range(0, rows.size, fine.shape[0]):
+        n = min(fine.shape[0], rows.size - start)
         for r in range(n):
-            _mirror(spectrum[start + r], n_samples, bins)
-            _taper(bins.view(np.float32), weights, fine_bins[r].view(np.float32))
+            _mirror(spectrum[rows[start + r]], n_samples, bins)
+            _taper(bins.view(bins.real.dtype), weights, halves, fine_bins[r].view(np.float32))
         c2r(fine_bins[:n], fine[:n], axes, False, 1.0, 1)
         for r in range(n):
-            out[start + r] = _range_of_middle(fine[r], places, bits, values)
-
-
-@kernel()
-def peak_to_peak_in_double(
-    spectrum: C128, n_samples: int, weights: F32, bins: C128, places: F64, fine: F32, fine_bins: C64
-) -> float:
-    """Return what ``peak_to_peak`` does, of one channel's spectrum (n_bins,) in double precision."""
-    _mirror(spectrum, n_samples, bins)
-    _taper_in_double(bins, weights, fine_bins[0])
-    c2r(fine_bins[:1], fine[:1], np.array([1]), False, 1.0, 1)
-    return _range_of_middle(fine[0], places, np.empty(2, np.int32), np.empty(places.shape[1]))
+            out[rows[start + r], -1] = _range_of_middle(fine[r], places, bits, values)
 
 
 @kernel()
@@ -96,26 +113,16 @@ def _mirror(spectrum: Complex, n_samples: int, bins: Complex) -> None:
 
 # real and imaginary part alternate: the next bin lies two numbers on
 @kernel("reassoc", "contract", "nsz")
-def _taper(parts: F32, weights: F32, out: F32) -> None:
+def _taper(parts: Real, weights: Real, halves: Real, out: F32) -> None:
     """Fill `out` with the weighted bins of the tapered signal, from the bins of the plain one."""
-    c0, c1, c2, c3, c4, c5, c6, c7, c8 = _HALVES
+    c0, c1, c2, c3 = halves[0], halves[1], halves[2], halves[3]
+    c4, c5, c6, c7, c8 = halves[4], halves[5], halves[6], halves[7], halves[8]
     for j in range(weights.size):
         near = c1 * (parts[j + 14] + parts[j + 18]) + c2 * (parts[j + 12] + parts[j + 20])
         far = c3 * (parts[j + 10] + parts[j + 22]) + c4 * (parts[j + 8] + parts[j + 24])
         farther = c5 * (parts[j + 6] + parts[j + 26]) + c6 * (parts[j + 4] + parts[j + 28])
         farthest = c7 * (parts[j + 2] + parts[j + 30]) + c8 * (parts[j] + parts[j + 32])
         out[j] = weights[j] * (c0 * parts[j + 16] + near + far + farther + farthest)
-
-
-@kernel()
-def _taper_in_double(bins: C128, weights: F32, out: C64) -> None:
-    """Do as ``_taper``; there each weight stands twice."""
-    reach = len(TAPER) - 1
-    for j in range(weights.size // 2):
-        total = TAPER[0] * bins[j + reach]
-        for order in range(1, len(TAPER)):
-            total += 0.5 * TAPER[order] * (bins[j + reach - order] + bins[j + reach + order])
-        out[j] = weights[2 * j] * total
 
 
 @kernel()

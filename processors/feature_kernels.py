@@ -1,6 +1,5 @@
 """The two kernels that most of a feature vector comes from: what is measured of a channel, and where it is written."""
 
-import math
 from typing import Final
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy.typing as npt
 from rocket_fft import r2c
 
 from contracts.features import FEATURE_INDEX
-from processors import mean_square, time_domain, velocity
+from processors import mean_square, time_domain
 from processors.kernel import kernel
 from processors.time_domain import INDEX
 
@@ -38,10 +37,6 @@ _POWER_COLUMNS: Final = np.array(
         for name in ("spectral_centroid_hz", "spectral_entropy", "dominant_frequency_hz", "dominant_amplitude_g")
     ]
 )
-#: An order line is looked for within this share of its frequency, and at least so many bins.
-_ORDER_SHARE: Final = 0.01
-_ORDER_BINS: Final = 1.5
-_ORDER_COLUMNS: Final = np.array([FEATURE_INDEX[f"order_{order}x_mm_s"] for order in (1, 2, 3)])
 
 
 @kernel()
@@ -84,14 +79,3 @@ def analyse(
         mean_square.hann_mean_square(spectrum[start:stop], samples.shape[1], power[start:stop])
         mean_square.describe_power(power[start:stop], lowest_bin, shape[start:stop])
         mean_square.band_rms(power[start:stop], edges, bands_g[start:stop])
-
-
-@kernel()
-def orders(power: F32, bin_hz: float, shaft_bins: float, values: F64) -> None:
-    """Fill the velocities of the shaft's orders, mm/s rms; the shaft turns at `shaft_bins` (bins)."""
-    for k in range(_ORDER_COLUMNS.size):
-        position = (k + 1) * shaft_bins
-        reach = max(_ORDER_BINS, _ORDER_SHARE * position)
-        for c in range(power.shape[0]):
-            at, rms_g = mean_square.line_rms(power[c], position, reach)
-            values[c, _ORDER_COLUMNS[k]] = velocity.MM_S2_PER_G * rms_g / (2.0 * math.pi * bin_hz * at)

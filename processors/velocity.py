@@ -5,8 +5,8 @@ Hann spectrum with energy correction: without a window, offset, ramp and lines b
 peak-to-peak needs the wave itself, so it comes from an inverse transform, at a low rate: the band ends at 1000 Hz.
 All start from the plain FFT of the samples, to which windows are applied as sums of neighbouring bins.
 
-Integration magnifies the lowest bins, and with them the rounding of everything above: a channel that moves little for
-its acceleration is transformed again, in double precision.
+Integration magnifies the lowest bins, and with them the rounding of everything above: of a channel that moves little
+for its acceleration these bins are refined (``low_bins``).
 """
 
 import math
@@ -16,31 +16,31 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 import scipy.fft
-from rocket_fft import r2c
 
 from contracts.units import STANDARD_GRAVITY_M_S2
-from processors import displacement
+from processors import displacement, low_bins
+from processors.displacement import Tapered
 from processors.kernel import kernel
-from processors.mean_square import hann_mean_square
+from processors.low_bins import SINGLE, LowBins
 from processors.time_domain import INDEX
 
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 C64 = npt.NDArray[np.complex64]
-C128 = npt.NDArray[np.complex128]
+Complex = npt.NDArray[np.complexfloating[Any, Any]]
 Real = npt.NDArray[np.floating[Any]]
+Rows = npt.NDArray[np.int64]
 
 #: What ``Motion`` measures, in order.
 MOTION_FEATURES: Final = ("velocity_rms_mm_s", "displacement_rms_um", "displacement_pp_um")
 MM_S2_PER_G: Final = STANDARD_GRAVITY_M_S2 * 1e3
 UM_S2_PER_G: Final = STANDARD_GRAVITY_M_S2 * 1e6
-_HIGH_HZ: Final = 1000.0
 #: Variance of a Hann line's power about its true frequency, bins² (the same wherever it lies between two bins). Since
 #: 1/f² is curved, the spread alone would raise a line at bin k by 3·variance/k² in power, and 1/f⁴ by 10·variance/k².
 _SPREAD: Final = 1.0 / 3.0
-#: The rounding of single precision moves the peak-to-peak by less than 2e-6 of what white noise of the signal's rms
-#: would have as rms; below this share of that it might be 8e-6 of the result.
-_SETTLED: Final = 0.25
+#: Rounding moves an rms by less than 5e-7, and the peak-to-peak by less than 2e-6, of the rms that white noise of the
+#: signal's rms would have there; below these shares of that it might be 1e-5 and 8e-6 of the result.
+_SETTLED: Final = (0.05, 0.05, 0.25)
 #: So many channels are transformed together: their waves fit the nearest cache.
 _ROWS: Final = 4
 
@@ -53,7 +53,7 @@ def band_hz(speed_rpm: float | None) -> tuple[float, float]:
     >>> band_hz(1480.0), band_hz(300.0)
     ((10.0, 1000.0), (2.0, 1000.0))
     """
-    return (2.0 if speed_rpm is not None and speed_rpm < 600 else 10.0), _HIGH_HZ
+    return (2.0 if speed_rpm is not None and speed_rpm < 600 else 10.0), low_bins.HIGHEST_HZ
 
 
 class Motion:
@@ -70,31 +70,31 @@ class Motion:
         Shape of the signals.
     sampling_rate_hz : float
         Their sampling rate.
+    lowest : LowBins
+        Where channels of this shape are refined.
     """
 
-    def __init__(self, n_channels: int, n_samples: int, sampling_rate_hz: float) -> None:
+    def __init__(self, n_channels: int, n_samples: int, sampling_rate_hz: float, lowest: LowBins) -> None:
         self._rate_hz = sampling_rate_hz
         self._bin_hz = sampling_rate_hz / n_samples
         self._n_bins = n_samples // 2 + 1
         self._n_samples = n_samples
-        fine = scipy.fft.next_fast_len(math.ceil(displacement.OVERSAMPLING * _HIGH_HZ / self._bin_hz), real=True)
+        self._lowest = lowest
+        fine = math.ceil(displacement.OVERSAMPLING * low_bins.HIGHEST_HZ / self._bin_hz)
+        fine = scipy.fft.next_fast_len(fine, real=True)
         self._waves = (np.empty((_ROWS, fine), np.float32), np.zeros((_ROWS, fine // 2 + 1), np.complex64))
         self._places = displacement.between_samples()
         self._weights: dict[float, _Weights] = {}
-        self._room: tuple[F64, C128, F64] | None = None
+        self._all = np.arange(n_channels)
         self._integrated = np.empty((n_channels, len(MOTION_FEATURES)))
 
-    def measure(
-        self, samples: F32, moments: F64, spectrum: C64, mean_square: F32, speed_rpm: float | None
-    ) -> F64 | None:
+    def measure(self, moments: F64, spectrum: C64, mean_square: F32, speed_rpm: float | None) -> F64 | None:
         """Return the motion of each channel, or nothing where the window is too short or sampled too slowly for it.
 
         Parameters
         ----------
-        samples : ndarray, shape (n_channels, n_samples), float32
-            Acceleration, g.
         moments : ndarray, shape (n_channels, len(time_domain.COLUMNS)), float64
-            What ``time_domain.moments`` makes of it.
+            What ``time_domain.moments`` makes of the window that the low bins began with.
         spectrum : ndarray, shape (n_channels, n_bins), complex64
             Plain one-sided FFT of the acceleration, g.
         mean_square : ndarray, shape (n_channels, n_bins), float32
@@ -112,48 +112,65 @@ class Motion:
             return None
         if low_hz not in self._weights:
             self._weights[low_hz] = self._weigh(low_hz, high_hz)
-        weights = self._weights[low_hz]
-        integrated_rms(mean_square, weights.first, weights.velocity, weights.displacement, self._integrated)
-        displacement.peak_to_peak(
-            spectrum,
-            self._n_samples,
-            weights.wave,
-            weights.bins,
-            self._places,
-            *self._waves,
-            self._integrated[:, 2],
-        )
-        unsettled = self._integrated[:, 2] < weights.settled_um_per_g * moments[:, INDEX["rms"]]
-        for c in np.flatnonzero(unsettled):
-            self._measure_again(samples[c], moments[c, INDEX["mean"]], weights, self._integrated[c : c + 1])
+        weights, rms_g = self._weights[low_hz], moments[:, INDEX["rms"]]
+        self._integrate(mean_square, self._all, weights)
+        # a peak-to-peak is the dearest of all: not for channels that are refined anyway
+        again = self._unsettled(weights, rms_g, SINGLE, slice(2))
+        self._find_range(spectrum, np.flatnonzero(~again), weights.single)
+        again |= self._unsettled(weights, rms_g, SINGLE, slice(2, 3))
+        rows = np.flatnonzero(again)
+        if rows.size:
+            self._lowest.refine(rows)
+            self._measure_refined(rows, weights)
+            rows = rows[self._unsettled(weights, rms_g, self._lowest.origins, slice(3))[rows]]
+        if rows.size:
+            self._lowest.refine_wholly(rows)
+            self._measure_refined(rows, weights)
         return self._integrated
 
-    def _measure_again(self, samples: F32, mean_g: float, weights: "_Weights", out: F64) -> None:
-        """Fill `out` (1, len(MOTION_FEATURES)) with the motion of one channel, from double precision."""
-        if self._room is None:
-            spectrum, power = np.empty((1, self._n_bins), np.complex128), np.empty((1, self._n_bins))
-            self._room = np.empty((1, self._n_samples)), spectrum, power
-        wide, spectrum, power = self._room
-        _transform_in_double(samples, mean_g, wide, spectrum, power)
-        integrated_rms(power, weights.first, weights.velocity, weights.displacement, out)
-        out[0, 2] = displacement.peak_to_peak_in_double(
-            spectrum[0], self._n_samples, weights.wave, weights.wide_bins, self._places, *self._waves
+    def _unsettled(self, weights: "_Weights", rms_g: F64, origins: Rows | int, columns: slice) -> npt.NDArray[np.bool_]:
+        """Return the channels (n_channels,) of which a column might be off by more than single precision may be."""
+        bounds = weights.settled[origins] * rms_g[:, np.newaxis]
+        below = self._integrated[:, columns] < bounds[:, columns]
+        return np.asarray(below.any(axis=1))
+
+    def _measure_refined(self, rows: Rows, weights: "_Weights") -> None:
+        self._integrate(self._lowest.power, rows, weights)
+        self._find_range(self._lowest.spectrum, rows, weights.double)
+
+    def _integrate(self, mean_square: Real, rows: Rows, weights: "_Weights") -> None:
+        integrated_rms(mean_square, rows, weights.first, weights.velocity, weights.displacement, self._integrated)
+
+    def _find_range(self, spectrum: Complex, rows: Rows, room: Tapered) -> None:
+        displacement.peak_to_peak(
+            spectrum,
+            rows,
+            self._n_samples,
+            room.weights,
+            room.halves,
+            room.bins,
+            self._places,
+            *self._waves,
+            self._integrated,
         )
 
     def _weigh(self, low_hz: float, high_hz: float) -> "_Weights":
         omega, first, of_velocity, of_displacement = integration_weights(low_hz, high_hz, self._bin_hz, self._n_bins)
-        wave = np.zeros(first + omega.size, np.float32)
+        wave = np.zeros(first + omega.size)
         wave[first:] = -UM_S2_PER_G / self._n_samples / omega**2
-        bins = np.empty(wave.size + 2 * (len(displacement.TAPER) - 1), np.complex128)
-        noise_um_per_g = UM_S2_PER_G * math.sqrt(2.0 / self._n_samples * math.fsum(1.0 / omega**4))
+        # of white noise of 1 g rms each bin has this mean square, and of its rounding such a share is left
+        left = 2.0 / self._n_samples * self._lowest.rounding[:, first : wave.size] ** 2
+        noise = [
+            MM_S2_PER_G * np.sqrt(left @ (1.0 / omega**2)),
+            *[UM_S2_PER_G * np.sqrt(left @ (1.0 / omega**4))] * 2,
+        ]
         return _Weights(
             first,
             of_velocity,
             of_displacement,
-            np.repeat(wave, 2),
-            np.empty(bins.size, np.complex64),
-            bins,
-            _SETTLED * noise_um_per_g,
+            Tapered(wave, np.complex64),
+            Tapered(wave, np.complex128),
+            np.array(_SETTLED) * np.stack(noise, axis=1),
         )
 
 
@@ -161,17 +178,15 @@ class Motion:
 class _Weights:
     """What takes the bins of a band, from the first one on, to velocity, displacement (mean squares) and its wave.
 
-    ``bins`` and ``wide_bins`` are room for those that the taper takes together. A peak-to-peak of less than so many um
-    for each g rms is measured in double precision.
+    ``settled`` (3, len(MOTION_FEATURES)): a figure of less, for each g rms, calls for bins of a better origin.
     """
 
     first: int
     velocity: F64
     displacement: F64
-    wave: F32
-    bins: C64
-    wide_bins: C128
-    settled_um_per_g: float
+    single: Tapered
+    double: Tapered
+    settled: F64
 
 
 def integration_weights(low_hz: float, high_hz: float, bin_hz: float, n_bins: int) -> tuple[F64, int, F64, F64]:
@@ -205,22 +220,14 @@ def integration_weights(low_hz: float, high_hz: float, bin_hz: float, n_bins: in
 
 
 @kernel()
-def _transform_in_double(samples: F32, mean: float, wide: F64, spectrum: C128, power: F64) -> None:
-    """Fill `wide` with the samples less their mean, then `spectrum` and `power`; all have one row."""
-    for i in range(samples.size):
-        wide[0, i] = np.float64(samples[i]) - mean
-    r2c(wide, spectrum, np.array([1]), True, 1.0, 1)
-    hann_mean_square(spectrum, samples.size, power)
-
-
-@kernel()
-def integrated_rms(mean_square: Real, first: int, velocity: F64, displacement: F64, out: F64) -> None:
-    """Fill the first two columns of `out` with velocity (mm/s rms) and displacement (um rms).
+def integrated_rms(mean_square: Real, rows: Rows, first: int, velocity: F64, displacement: F64, out: F64) -> None:
+    """Fill the first two columns of `out` at `rows` with velocity (mm/s rms) and displacement (um rms).
 
     `mean_square` (n_channels, n_bins) holds each bin's share of the signal's mean square, g²; the weights are those of
     ``integration_weights``, from bin `first` on.
     """
-    for c in range(mean_square.shape[0]):
+    for r in range(rows.size):
+        c = rows[r]
         band = mean_square[c, first : first + velocity.size]
         out[c, 0] = math.sqrt(_weighted_sum(band, velocity))
         out[c, 1] = math.sqrt(_weighted_sum(band, displacement))

@@ -3,12 +3,16 @@
 import datetime as dt
 import json
 import sys
+from pathlib import Path
 from typing import Annotated, Any, Final
 
+import numpy as np
 import typer
 
 from adapters.models import ModelFolder
+from adapters.recordings import Known, Waveform, read_recording
 from contracts.assets import WindowSettings
+from contracts.errors import ConfigurationError
 from loadtests import features as feature_bench
 from loadtests import results
 from loadtests import scores as score_bench
@@ -85,20 +89,43 @@ def peers(
 def features(
     *,
     seconds: Annotated[float, typer.Option(min=0.05, max=60, help="Time for each figure.")] = 1.0,
+    recording: Annotated[
+        list[Path] | None, typer.Option(help="Recordings (.npz) of acceleration in g: their first 8 seconds too.")
+    ] = None,
     as_json: _AsJson = False,
     record: _Record = False,
 ) -> None:
     """Measure the feature set on one core, beside the bare FFT of the same data and a plain NumPy version.
 
-    And what the diagnosis of a machine costs beside its features.
+    Of white noise, of ringing near a bearing, and of recordings; and what the diagnosis of a machine costs beside its
+    features.
+
+    \b
+        ./faultline bench features --json
+        ./faultline bench features --recording cwru/105_de12k_inner_007_load0.npz
     """
     keep_freed_memory()  # as the worker does
     result = {
         "shapes": feature_bench.measure(seconds, _say),
+        "recordings": {path.stem: _measure_recording(path, seconds) for path in recording or ()},
         "diagnosis_of_8_channels": feature_bench.measure_diagnosis(seconds),
         "machine": describe_machine(),
     }
     _finish("features", result, as_json=as_json, record=record)
+
+
+def _measure_recording(path: Path, seconds: float) -> dict[str, Any]:
+    """Measure the first channel of a recording in windows of a second, eight of them."""
+    wave = read_recording(path, None, Known(unit="g")).signal
+    if not isinstance(wave, Waveform):
+        raise ConfigurationError(f"{path} has no waveform")
+    n = round(wave.sampling_rate_hz)
+    count = min(8, wave.samples.shape[1] // n)
+    if count < 1:
+        raise ConfigurationError(f"{path} has {wave.samples.shape[1]} samples; a second, {n}, needed")
+    windows = np.ascontiguousarray(wave.samples[0, : count * n].reshape(count, n), dtype=np.float32)
+    _say(f"{count} windows of {path.name}")
+    return feature_bench.measure_recording(windows, wave.sampling_rate_hz, seconds)
 
 
 @bench.command("channels")

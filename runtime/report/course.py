@@ -14,6 +14,8 @@ from runtime.report.colours import CHANNELS, FAINT, INK, LINES
 from runtime.report.subject import Subject
 
 _SHOWN_S: Final = 0.5
+#: Room above a trend, for its legend.
+_HEADROOM: Final = 1.25
 _BAND: Final = [FEATURE_INDEX["envelope_low_hz"], FEATURE_INDEX["envelope_high_hz"]]
 #: Size of the waterfall as it is drawn, and the orders that it shows.
 _ROWS, _COLUMNS = 300, 600
@@ -50,11 +52,11 @@ def trends(vibration: Any, lines: Any, subject: Subject) -> None:
     rms = vibration.twinx()
     rms.plot(course.times_s, course.of(subject.row, "rms_g"), color=FAINT, linewidth=1.0, linestyle="--")
     rms.set_ylabel("g rms (dashed)", fontsize=8.5, color=FAINT)
-    rms.set_ylim(bottom=0.0)
+    rms.set_ylim(0.0, _HEADROOM * rms.get_ylim()[1])
     rms.tick_params(labelsize=8.5, colors=FAINT)
     rms.spines[["top"]].set_visible(False)
     vibration.set(title=f"Trend in windows of {course.window_s:.3g} s", xlabel=_seconds(subject), ylabel="mm/s rms")
-    vibration.set_ylim(bottom=0.0)
+    vibration.set_ylim(0.0, _HEADROOM * vibration.get_ylim()[1])
     vibration.legend(loc="best", fontsize=7.5, framealpha=0.8, ncols=2)
     _trend_of_lines(lines, course, subject, style)
 
@@ -85,7 +87,7 @@ def _trend_of_lines(axis: Any, course: Trend, subject: Subject, style: dict[str,
         return
     bound = subject.steady.machine.rules.fault_line_db
     axis.axhline(bound, color=FAINT, linewidth=0.8, linestyle="--")
-    axis.set_ylim(bottom=min(0.0, axis.get_ylim()[0]))
+    axis.set_ylim(min(0.0, axis.get_ylim()[0]), _HEADROOM * axis.get_ylim()[1])
     axis.legend(loc="best", fontsize=7.5, framealpha=0.8, ncols=2)
 
 

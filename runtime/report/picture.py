@@ -24,6 +24,13 @@ def draw(subject: Subject) -> bytes:
     ConfigurationError
         Without Matplotlib.
     """
+    buffer = io.BytesIO()
+    figure_of(subject).savefig(buffer, format="png", dpi=_DPI)
+    return buffer.getvalue()
+
+
+def figure_of(subject: Subject) -> Any:
+    """Return the picture as a figure of Matplotlib, its axes labelled by what they show; raises as ``draw`` does."""
     try:
         figures = importlib.import_module("matplotlib.figure")
     except ModuleNotFoundError:
@@ -56,9 +63,7 @@ def draw(subject: Subject) -> bytes:
             axis.spines[["top", "right"]].set_visible(False)
         axis.title.set_fontsize(10.5)
         axis.tick_params(labelsize=8.5, colors=INK)
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI)
-    return buffer.getvalue()
+    return figure
 
 
 def _text(subject: Subject) -> str:

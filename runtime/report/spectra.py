@@ -22,6 +22,8 @@ from runtime.report.subject import Subject
 _SIDEBANDS: Final = {"BPFI": "1x", "BSF": "FTF"}
 _FAMILIES_SHOWN: Final = 2
 _RIVAL_DB: Final = 10.0
+#: A line of a family lies this close to where the geometry says.
+_SLIP_SHARE: Final = 0.03
 #: The spectrum of velocity is drawn up to so many orders, or to the highest line of a part, but not beyond 1 kHz.
 _ORDERS_SHOWN: Final = 12.0
 _HIGHEST_HZ: Final = 1000.0
@@ -120,7 +122,7 @@ def kurtogram_of(axis: Any, subject: Subject) -> None:
             axis.barh(-level, width, left=low, height=0.92, fill=False, edgecolor=WARNING, linewidth=2.2, zorder=3)
     axis.set(title="Kurtogram", ylabel="finer bands below", yticks=[])
     hatched = "; hatched: rejected" if rejected else ""
-    axis.set_xlabel(f"Hz\nviolet 0, yellow {top:.1f}; framed: band{hatched}", fontsize=8)
+    axis.set_xlabel(f"Hz\nkurtosis: violet 0, yellow {top:.1f}; framed: chosen by its lines{hatched}", fontsize=8)
     axis.spines[["top", "right", "left"]].set_visible(False)
 
 
@@ -157,11 +159,18 @@ def envelope_spectrum(axis: Any, subject: Subject) -> None:
 
 
 def _shown_families(subject: Subject) -> list[LineFamily]:
-    """Return the family that stands highest, and the next one where it nearly reaches it."""
+    """Return the family that stands highest, the next one where it nearly reaches it, and those of the verdict."""
     scored = [(family.score_db, family) for family in subject.channel.families if family.score_db is not None]
     ranked = sorted(scored, key=lambda pair: pair[0], reverse=True)
     bound = max(subject.channel.limit_db, ranked[0][0] - _RIVAL_DB) if ranked else 0.0
-    return [family for index, (score, family) in enumerate(ranked[:_FAMILIES_SHOWN]) if index == 0 or score >= bound]
+    shown = [family for index, (score, family) in enumerate(ranked[:_FAMILIES_SHOWN]) if index == 0 or score >= bound]
+    grounds = [item.frequency_hz for item in subject.diagnoses[0].evidence] if subject.diagnoses else []
+    said = [family for _, family in ranked if any(_is_of(frequency_hz, family) for frequency_hz in grounds)]
+    return shown + [family for family in said if family not in shown]
+
+
+def _is_of(frequency_hz: float | None, family: LineFamily) -> bool:
+    return frequency_hz is not None and abs(frequency_hz - family.frequency_hz) <= _SLIP_SHARE * family.frequency_hz
 
 
 def _mark_family(marks: Marks, family: LineFamily, subject: Subject) -> None:

@@ -1,4 +1,4 @@
-"""What a report is about, and the sentences that it says."""
+"""What a diagnosis of a recording comes to, and the sentences that a report says of it."""
 
 import textwrap
 from dataclasses import dataclass
@@ -10,20 +10,29 @@ from numpy.typing import NDArray
 from contracts.features import FEATURE_INDEX
 from contracts.records import Diagnosis, NotDecided
 from processors.machine_recording import MachineJudgement
+from processors.own_features import FeatureCode
 from processors.severity import Grade
 from processors.whole_recording import RecordingJudgement
+from processors.zone_tables import grade_asset
 from runtime.recorded_machine import RecordedMachine
 
 _WIDTH: Final = 128
 _MOST_EVIDENCE: Final = 6
 _MOST_OTHERS: Final = 3
+_FAULTS: Final = {
+    "outer_race": "outer-race fault",
+    "inner_race": "inner-race fault",
+    "rolling_element": "rolling-element fault",
+    "cage": "cage fault",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
     """A recording with its diagnosis; ``row`` is the channel that is drawn, ``steady`` what was judged.
 
-    ``recorded`` is as it was measured; `steady` is over the shaft's angle where the speed varies.
+    ``recorded`` is as it was measured; `steady` is over the shaft's angle where the speed varies. A motor's current may
+    have been refused.
     """
 
     recorded: RecordedMachine
@@ -32,13 +41,24 @@ class Subject:
     row: int
     diagnoses: tuple[Diagnosis, ...]
     not_decided: tuple[NotDecided, ...]
+    refused_because: str | None
     graded: Grade
-    verdicts: tuple[str, ...]
 
     @property
     def title(self) -> str:
         """The recording and the channel that is drawn."""
         return f"{self.recorded.title}, channel {self.recorded.names[self.row]}"
+
+    @property
+    def verdicts(self) -> tuple[str, ...]:
+        """A sentence for each diagnosis; one if there is none."""
+        return tuple(self.verdict_of(found) for found in self.diagnoses) or ("Verdict: nothing found",)
+
+    def verdict_of(self, found: Diagnosis) -> str:
+        """Return the sentence that names a fault, and its place where there is more than one."""
+        fault = _FAULTS.get(found.fault, found.fault.replace("_", " "))
+        place = "" if len(self.recorded.names) == 1 else f" at {found.point_id}"
+        return f"Verdict: {fault}{place}, confidence {100 * found.confidence:.0f} %"
 
     @property
     def channel(self) -> RecordingJudgement:
@@ -128,3 +148,49 @@ def _open_questions(questions: tuple[NotDecided, ...]) -> str:
 def wrapped(text: str, indent: str = "    ") -> str:
     """Return a sentence in lines that fit the page."""
     return f"\n{indent}".join(textwrap.wrap(text, _WIDTH))
+
+
+def judge(recorded: RecordedMachine, load_ratio: float | None, code: FeatureCode) -> Subject:
+    """Return what a recording says.
+
+    Parameters
+    ----------
+    recorded : RecordedMachine
+        The recording.
+    load_ratio : float or None
+        Load over full load, for a motor's current.
+    code : FeatureCode
+        What else is computed of each channel.
+
+    Returns
+    -------
+    subject : Subject
+        Drawn is the channel where the first verdict is placed.
+    """
+    steady = recorded.at_steady_speed()
+    judged = steady.judge(code)
+    of_current, refused_because = recorded.judge_current(load_ratio)
+    diagnoses = sorted((*judged.verdict.diagnoses, *of_current), key=lambda one: one.confidence, reverse=True)
+    row = judged.row_of(recorded.machine)
+    lines = tuple(
+        NotDecided(name=family.name, needed_s=family.needed_s)
+        for family in judged.channels[row].families
+        if not family.decided
+    )
+    velocity, displacement = (
+        float(judged.channels[row].values[FEATURE_INDEX[name]]) for name in ("velocity_rms_mm_s", "displacement_rms_um")
+    )
+    graded = grade_asset(velocity, displacement, recorded.asset)
+    if recorded.speed_varies:
+        graded = Grade(None, "the speed varies; zones are for steady running")
+    undecided = (*lines, *(one for channel in judged.verdict.not_decided for one in channel))
+    return Subject(
+        recorded=recorded,
+        steady=steady,
+        judged=judged,
+        row=row,
+        diagnoses=tuple(diagnoses),
+        not_decided=undecided,
+        refused_because=refused_because,
+        graded=graded,
+    )
