@@ -180,7 +180,7 @@ class Lane:
         if first is None:
             return []
         messages = [first, *self._consumer.consume(self._batch_size.records - 1, timeout=0)]
-        batch = [_as_log_message(message) for message in messages if not _is_error(message)]
+        batch = [_as_log_message(message) for message in messages if message.error() is None or not _is_error(message)]
         self._batch_size.learn(batch)
         return batch
 
@@ -260,7 +260,7 @@ def _as_log_message(message: Any) -> LogMessage:
         message.timestamp()[1] * _NS_PER_MS,
         message.key(),
         message.value(),
-        tuple(message.headers() or ()),
+        tuple(headers) if (headers := message.headers()) else (),
     )
 
 

@@ -166,8 +166,12 @@ class KafkaWriter(_Writer):
         """
         self._raise_failure()
         for key, value in entries:
-            while not self._offer(topic, key, value, -1):
-                await self._make_room()
+            try:
+                self._producer.produce(topic, value, key)
+            except (BufferError, KafkaException):
+                # no room, or a failure: from here on as any other value
+                while not self._offer(topic, key, value, -1):
+                    await self._make_room()
         self._producer.poll(0)
 
     async def flush(self) -> None:

@@ -10,7 +10,7 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 
-from adapters.kafka import KafkaCommandLog, KafkaSink, ensure_topics, read_log, wait_for_broker
+from adapters.kafka import KafkaCommandLog, KafkaSink, KafkaWriter, ensure_topics, read_log, wait_for_broker
 from contracts import records as r
 from contracts.codec import MAX_VALUE_BYTES, BundledSchemas, Codec
 from contracts.errors import ConfigurationError, Unavailable
@@ -206,6 +206,17 @@ def test_a_failed_delivery_is_raised_by_the_next_put(closed_port: str) -> None:
         await sink.put(event("P-1", 2))  # waits for room, which comes when the first have failed
         with pytest.raises(Unavailable):
             await sink.put(event("P-1", 3))
+
+    asyncio.run(asyncio.wait_for(put(), 20))
+
+
+def test_many_values_wait_for_room_and_a_failure_among_them_is_raised(closed_port: str) -> None:
+    async def put() -> None:
+        writer = KafkaWriter(closed_port, delivery_timeout_s=0.3, max_messages=2)
+        # the third waits for room, which comes when the first have failed
+        await writer.send_all(MEASUREMENTS, [(b"P-1", bytes([number])) for number in range(3)])
+        with pytest.raises(Unavailable):
+            await writer.send_all(MEASUREMENTS, [(b"P-1", b"3")])
 
     asyncio.run(asyncio.wait_for(put(), 20))
 
