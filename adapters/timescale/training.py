@@ -11,9 +11,8 @@ from typing import Any, Final
 from adapters.timescale.database import Database
 from contracts.errors import ConfigurationError
 from contracts.features import FEATURE_NAMES
+from processors.scoring import BASELINE
 
-#: The scorer whose learning state tells when the stream learnt anew.
-BASELINE: Final = "baseline"
 #: More windows than these aren't read at once.
 MOST_WINDOWS: Final = 2_000_000
 
