@@ -13,6 +13,7 @@ is transformed in double precision.
 """
 
 import math
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -134,6 +135,16 @@ class LowBins:
         for c in rows.tolist():
             if self.origins[c] != WHOLE:
                 self.whole_power(c)
+
+    def settle(
+        self, rows: Rows, measure: Callable[[Rows], None], unsettled: Callable[[], npt.NDArray[np.bool_]]
+    ) -> None:
+        """Refine channels and `measure` them anew; wholly those of all that are then `unsettled` by rounding."""
+        for refine in (self.refine, self.refine_wholly):
+            if rows.size:
+                refine(rows)
+                measure(rows)
+                rows = rows[unsettled()[rows]]
 
     def whole_power(self, c: int) -> F64:
         """Return all bins (1, n_bins) of a channel as `power` has the lowest; overwritten by the next call."""

@@ -72,12 +72,11 @@ class OrderLines:
         if shaft_bins < _SPACING_BINS:
             return
         orders(power, self._all, len(_COLUMNS), self._bin_hz, shaft_bins, values)
-        rows = np.flatnonzero(self._unsettled(moments, shaft_bins, values, SINGLE))
-        for refine in (self._lowest.refine, self._lowest.refine_wholly):
-            if rows.size:
-                refine(rows)
-                orders(self._lowest.power, rows, self._held(shaft_bins), self._bin_hz, shaft_bins, values)
-                rows = rows[self._unsettled(moments, shaft_bins, values, self._lowest.origins)[rows]]
+        self._lowest.settle(
+            np.flatnonzero(self._unsettled(moments, shaft_bins, values, SINGLE)),
+            lambda rows: orders(self._lowest.power, rows, self._held(shaft_bins), self._bin_hz, shaft_bins, values),
+            lambda: self._unsettled(moments, shaft_bins, values, self._lowest.origins),
+        )
 
     def _held(self, shaft_bins: float) -> int:
         """Return how many orders lie among the lowest bins, lobes and neighbours included."""

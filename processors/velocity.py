@@ -118,14 +118,11 @@ class Motion:
         again = self._unsettled(weights, rms_g, SINGLE, slice(2))
         self._find_range(spectrum, np.flatnonzero(~again), weights.single)
         again |= self._unsettled(weights, rms_g, SINGLE, slice(2, 3))
-        rows = np.flatnonzero(again)
-        if rows.size:
-            self._lowest.refine(rows)
-            self._measure_refined(rows, weights)
-            rows = rows[self._unsettled(weights, rms_g, self._lowest.origins, slice(3))[rows]]
-        if rows.size:
-            self._lowest.refine_wholly(rows)
-            self._measure_refined(rows, weights)
+        self._lowest.settle(
+            np.flatnonzero(again),
+            lambda rows: self._measure_refined(rows, weights),
+            lambda: self._unsettled(weights, rms_g, self._lowest.origins, slice(3)),
+        )
         return self._integrated
 
     def _unsettled(self, weights: "_Weights", rms_g: F64, origins: Rows | int, columns: slice) -> npt.NDArray[np.bool_]:
