@@ -18,9 +18,9 @@ from contracts.identifiers import stable_id
 from processors import CODE_VERSION
 from processors.conditions import ConditionLogic
 from processors.configured import check_readings, misfits
-from processors.cutting import IN_TIME
+from processors.cutting import IN_TIME, GroupWindow
+from processors.former_states import FORMER_VERSIONS, converted
 from processors.group import ChannelGroup, GroupState
-from processors.judging import GroupWindow
 from processors.model_roles import (
     divided,
     failures,
@@ -30,15 +30,13 @@ from processors.model_roles import (
     still_refused,
     windows_go_on,
 )
-from processors.operation import Operation
+from processors.operation import Operation, OperationState
 from processors.own_features import FeatureCode
-from processors.regime import RegimeState
+from processors.packed_configuration import packed_configuration, unpacked_configuration
 
 #: Kind of a machine event after which the machine isn't what it was: a part replaced, a work order closed.
 MAINTENANCE: Final = "maintenance"
-STATE_VERSION: Final = 4
-#: A state of this version knows no regimes yet: they are found, and what is normal in them is learnt.
-_BEFORE_REGIMES: Final = 3
+STATE_VERSION: Final = 5
 
 
 class _Versioned(msgspec.Struct, array_like=True):
@@ -47,14 +45,14 @@ class _Versioned(msgspec.Struct, array_like=True):
 
 class _AssetState(msgspec.Struct, array_like=True):
     version: int
-    config: AssetConfiguration
+    #: The configuration, as `packed_configuration`.
+    config: bytes
     config_version: str
     conditions: bytes
     groups: list[GroupState]
-    speeds: list[tuple[int, float]]
+    operation: OperationState
     #: Models that failed here, ``name@version`` → what happened.
-    refused: dict[str, str] = msgspec.field(default_factory=dict)
-    regimes: RegimeState = msgspec.field(default_factory=RegimeState)
+    refused: dict[str, str]
 
 
 class AssetPipeline:
@@ -69,6 +67,7 @@ class AssetPipeline:
         code: FeatureCode,
     ) -> None:
         self._config = config
+        self._packed_config = packed_configuration(config)
         self._version = version
         self._conditions = conditions
         self._groups: dict[tuple[str, ...], ChannelGroup] = {}
@@ -89,12 +88,15 @@ class AssetPipeline:
     def resume(cls, state: bytes, models: ports.ModelStore, code: FeatureCode) -> "AssetPipeline":
         """Return the asset as it was when `state` was taken, its windows still to be refilled."""
         version = msgspec.msgpack.decode(state, type=_Versioned).version
-        if version not in (_BEFORE_REGIMES, STATE_VERSION):
+        if version in FORMER_VERSIONS:
+            state = converted(state, STATE_VERSION)
+        elif version != STATE_VERSION:
             raise BadRecord(Reason.INTERNAL, f"asset state version {version}, {STATE_VERSION} expected")
         saved = msgspec.msgpack.decode(state, type=_AssetState)
-        conditions = ConditionLogic.build(saved.config, saved.conditions)
-        asset = cls(saved.config, saved.config_version, conditions, models, code)
-        asset._operation = Operation(saved.speeds, saved.regimes)
+        config = unpacked_configuration(saved.config)
+        conditions = ConditionLogic.build(config, saved.conditions)
+        asset = cls(config, saved.config_version, conditions, models, code)
+        asset._operation = Operation(saved.operation)
         asset._refused = saved.refused
         for group in saved.groups:
             resumed = ChannelGroup.resume(asset._in_force, group, models, code)
@@ -102,18 +104,16 @@ class AssetPipeline:
         return asset
 
     def snapshot(self) -> bytes:
-        """Return the state: no samples, but the offsets they lie at."""
-        speeds, regimes = self._operation.snapshot()
+        """Return the state: no blocks, but the offsets they lie at."""
         return msgspec.msgpack.encode(
             _AssetState(
                 STATE_VERSION,
-                self._config,
+                self._packed_config,
                 self._version,
                 self._conditions.snapshot(),
                 [group.snapshot() for group in self._groups.values()],
-                speeds,
+                self._operation.snapshot(),
                 self._refused,
-                regimes,
             )
         )
 
@@ -132,6 +132,7 @@ class AssetPipeline:
                 self._assess(group, group.close(), results)
         self._refused = still_refused(self._refused, self._config, config)
         self._config, self._version = config, version
+        self._packed_config = packed_configuration(config)
         self._misfits = misfits(config, self._models, self._code)
         self._conditions.reconfigure(config)
         if swap:

@@ -4,7 +4,7 @@ Windows in time go by the windows before them that came in time. A late window g
 may itself be the one that its epoch should have been chosen by, and then its choice holds for late windows after it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,20 +12,30 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from processors.few_bytes import digest, packed, unpacked
+
 Bands = NDArray[np.float64]
 
 #: Choices that are remembered for windows still to be completed.
-_MOST: Final = 16
+MOST_CHOICES: Final = 16
 
 
-class Choice(msgspec.Struct, array_like=True):
+class Choice(msgspec.Struct):
     """The bands (channels × low and high edge, Hz) chosen by the window at ``start_ns``."""
 
     start_ns: int
     epoch_ns: int
-    regime: str
+    #: Stands for the regime's name, which would be the longest part of a state.
+    regime: bytes
     partial: bool
     bands_hz: list[list[float]]
+
+    @classmethod
+    def of(
+        cls, start_ns: int, epoch_ns: int, regime: str, *, partial: bool, bands_hz: Sequence[list[float]] = ()
+    ) -> "Choice":
+        """Return the choice of a window in a regime, its bands still empty."""
+        return cls(start_ns, epoch_ns, digest(regime), partial, list(bands_hz))
 
     def serves(self, window: "Choice") -> bool:
         """Return whether `window` belongs to the same epoch and regime."""
@@ -33,10 +43,17 @@ class Choice(msgspec.Struct, array_like=True):
 
 
 class BandState(msgspec.Struct, array_like=True):
-    """What a snapshot holds: the choice in force, and those that late windows may need."""
+    """What a snapshot holds: the choices that late windows may need and the one in force, if any; that is the last.
 
-    newest: Choice | None
-    known: list[Choice]
+    Bands are little-endian float64, all else is in few bytes.
+    """
+
+    in_force: bool = False
+    starts_ns: bytes = packed(())
+    epochs_ns: bytes = packed(())
+    regimes: list[bytes] = []
+    partial: bytes = packed(())
+    bands_hz: bytes = b""
 
 
 @dataclass(slots=True)
@@ -61,8 +78,9 @@ class BandChoices:
         Examples
         --------
         >>> choices = BandChoices()
-        >>> first = choices.in_time(Choice(0, 0, "1x", False, []), lambda: np.array([[1e3, 2e3]]), None)
-        >>> choices.in_time(Choice(1, 0, "1x", False, []), lambda: np.array([[5e3, 9e3]]), None).tolist()
+        >>> one, other = (Choice.of(at_ns, 0, "1500 rpm", partial=False) for at_ns in (0, 1))
+        >>> first = choices.in_time(one, lambda: np.array([[1e3, 2e3]]), None)
+        >>> choices.in_time(other, lambda: np.array([[5e3, 9e3]]), None).tolist()
         [[1000.0, 2000.0]]
         """
         if self.newest is None or not self.newest.serves(window):
@@ -91,16 +109,31 @@ class BandChoices:
         later = [one for one in self._known if one.start_ns >= window.start_ns]
         while later and later[0].serves(window):
             later.pop(0)
-        self._known = [*earlier, window, *later][-_MOST:]
+        self._known = [*earlier, window, *later][-MOST_CHOICES:]
 
     def snapshot(self) -> BandState:
         """Return the state."""
-        return BandState(self.newest, list(self._known))
+        choices = self._known if self.newest is None else [*self._known, self.newest]
+        return BandState(
+            self.newest is not None,
+            packed(one.start_ns for one in choices),
+            packed(one.epoch_ns for one in choices),
+            [one.regime for one in choices],
+            packed(one.partial for one in choices),
+            np.array([one.bands_hz for one in choices], dtype="<f8").tobytes(),
+        )
 
     @classmethod
     def resume(cls, state: BandState) -> "BandChoices":
         """Return the choices as they were when `state` was taken."""
-        return cls(state.newest, state.known)
+        fields = [unpacked(one) for one in (state.starts_ns, state.epochs_ns, state.partial)]
+        shape = (len(state.regimes), -1, 2) if state.regimes else (0, 0, 2)
+        bands_hz: Bands = np.frombuffer(state.bands_hz, dtype="<f8").reshape(shape)
+        choices = [
+            Choice(start_ns, epoch_ns, regime, bool(partial), bands.tolist())
+            for start_ns, epoch_ns, partial, regime, bands in zip(*fields, state.regimes, bands_hz, strict=True)
+        ]
+        return cls(choices.pop() if state.in_force else None, choices)
 
 
 def _chosen(window: Choice, choose: Callable[[], Bands]) -> Choice:

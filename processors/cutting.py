@@ -41,6 +41,25 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class GroupWindow:
+    """One window in canonical units; ``number`` counts the group's windows in time.
+
+    One whose ``version`` isn't ``IN_TIME`` was completed by late blocks: it has features, but is judged no more.
+    """
+
+    start_ns: int
+    end_ns: int
+    samples_g: Samples
+    speed_rpm: float | None
+    load_ratio: float | None
+    partial: bool
+    number: int
+    epoch_ns: int = 0
+    version: int = IN_TIME
+    speed_span_rpm: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
     """Start times of windows: every hop after the anchor (0 before the first block), in epochs of ``epoch_windows``."""
 
@@ -98,7 +117,7 @@ class Cutter:
     def follows(self, before: Part, part: Part) -> bool:
         """Return whether `part` goes on where `before` ends."""
         slack = slack_ns(part, self.sampling_rate_hz)
-        return part.boot_id == before.boot_id and abs(part.start_ns - self.end_of(before)) <= slack
+        return part.boot == before.boot and abs(part.start_ns - self.end_of(before)) <= slack
 
     def find(self, blocks: Sequence[Buffered], at_ns: int) -> tuple[int, int]:
         """Return the first block that reaches beyond `at_ns` and which of its samples is nearest to that time.

@@ -16,8 +16,8 @@ from contracts.assets import AssetConfiguration
 from contracts.units import factor_to_canonical
 from processors.bands import BandState
 from processors.configured import point_of
-from processors.cutting import IN_TIME, Window
-from processors.judging import GroupWindow, Judgement, WindowJudge
+from processors.cutting import IN_TIME, GroupWindow, Window
+from processors.judging import Judgement, WindowJudge
 from processors.own_features import FeatureCode
 from processors.reorder import Samples
 from processors.window import SampleWindows, WindowState
@@ -218,9 +218,9 @@ class ChannelGroup:
         return self._windows.needed_offsets()
 
     def refill(self, offset: int, block: r.AcquisitionBlock) -> None:
-        """Put back the samples of `block`."""
+        """Put back `block`."""
         if self.fits(block):
-            self._windows.refill(offset, _samples_of(block))
+            self._windows.refill(offset, block, _samples_of(block))
 
     def end_refill(self) -> None:
         """Drop what the log no longer holds."""

@@ -20,36 +20,16 @@ from processors.bands import BandChoices, BandState, Choice
 from processors.bearings import bearing_at
 from processors.chosen_features import ChosenFeatures
 from processors.configured import load_models
-from processors.cutting import IN_TIME
+from processors.cutting import IN_TIME, GroupWindow
 from processors.features import FeatureBlock, FeatureEngine
 from processors.machine_diagnosis import Machine
 from processors.own_features import FeatureCode
 from processors.regime import is_steady
-from processors.reorder import Samples
 from processors.scoring import AssetScoring
 from processors.zone_tables import grade_asset, velocity_boundaries
 
 #: Engines take megabytes: beside that of whole windows only the one of the last partial window is kept.
 _KEPT_LENGTHS: Final = 2
-
-
-@dataclass(frozen=True, slots=True)
-class GroupWindow:
-    """One window in canonical units; ``number`` counts the group's windows in time.
-
-    One whose ``version`` isn't ``IN_TIME`` was completed by late blocks: it has features, but is judged no more.
-    """
-
-    start_ns: int
-    end_ns: int
-    samples_g: Samples
-    speed_rpm: float | None
-    load_ratio: float | None
-    partial: bool
-    number: int
-    epoch_ns: int = 0
-    version: int = IN_TIME
-    speed_span_rpm: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +168,7 @@ class WindowJudge:
     def _features(
         self, window: GroupWindow, speed_rpm: float | None, regime: str, oldest_epoch_ns: int | None
     ) -> FeatureBlock:
-        wanted = Choice(window.start_ns, window.epoch_ns, regime, window.partial, [])
+        wanted = Choice.of(window.start_ns, window.epoch_ns, regime, partial=window.partial)
         choose = functools.partial(self._chosen.choose_bands, window.samples_g, self._rate_hz)
         if window.version == IN_TIME:
             bands_hz = self._bands.in_time(wanted, choose, oldest_epoch_ns)

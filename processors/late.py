@@ -11,12 +11,13 @@ depends on the blocks alone, so it gives the bits that blocks in order would hav
 from bisect import bisect_right, insort
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from processors.cutting import CORRECTED, Cutter, Window
-from processors.reorder import Buffered, Part, Samples, slack_ns
+from processors.few_bytes import packed, unpacked
+from processors.reorder import Buffered, Part, Samples, awaited, offsets_of, slack_ns
 
 #: What one channel group may keep: samples in bytes, and blocks for each channel (their places are in the snapshot).
 KEPT_BYTES: Final = 4 * 1024 * 1024
@@ -25,20 +26,21 @@ MOST_PENDING: Final = 48
 _SAMPLE_BYTES: Final = 4
 
 
-class Pending(msgspec.Struct, array_like=True, frozen=True, order=True):
+class Pending(NamedTuple):
     """A window that waits: where it starts, its epoch, and the boot of the device that its blocks are of."""
 
     at_ns: int
     epoch_ns: int
-    boot_id: str
+    boot: bytes
 
 
 class LateState(msgspec.Struct, array_like=True):
-    """What a snapshot holds: no samples, but the places of the blocks that hold them."""
+    """What a snapshot holds: where the kept blocks lie, the boots, and the fields of what is pending, in few bytes."""
 
-    kept: list[Part]
-    pending: list[Pending]
-    partial_ends: list[tuple[int, int]]
+    kept: bytes
+    boots: list[bytes]
+    pending: list[bytes]
+    partial_ends: list[bytes]
 
 
 @dataclass(slots=True)
@@ -142,7 +144,7 @@ class LateWindows:
 
     def _run_of(self, one: Pending) -> tuple[list[Buffered], int, int]:
         """Return the contiguous blocks from the one a window starts in, its first sample there, and how many follow."""
-        blocks = [block for block in self.kept if block.part.boot_id == one.boot_id]
+        blocks = [block for block in self.kept if block.part.boot == one.boot]
         if not blocks:
             return [], 0, 0
         place, head = self.cutter.find(blocks, one.at_ns)
@@ -205,18 +207,31 @@ class LateWindows:
         self.pending.clear()
 
     def snapshot(self) -> LateState:
-        """Return the state without samples."""
-        return LateState([buffered.part for buffered in self.kept], list(self.pending), list(self._partial_ends))
+        """Return the state without blocks."""
+        return late_state(offsets_of(self.kept), self.pending, self._partial_ends)
 
     def resume(self, state: LateState) -> None:
-        """Go on from `state`; the kept blocks' samples are still to be put back."""
-        self.kept = [Buffered(part, None) for part in state.kept]
-        self.pending = list(state.pending)
-        self._partial_ends = list(state.partial_ends)
+        """Go on from `state`; the kept blocks are still to be put back."""
+        self.kept = awaited(state.kept)
+        pending = zip(*map(unpacked, state.pending), strict=True)
+        self.pending = [Pending(at_ns, epoch_ns, state.boots[place]) for at_ns, epoch_ns, place in pending]
+        self._partial_ends = list(zip(*map(unpacked, state.partial_ends), strict=True))
 
 
-def refill(blocks: Sequence[Buffered], offset: int, samples: Samples) -> None:
-    """Put back the samples that lie at `offset`, wherever they are needed."""
+def late_state(kept: bytes, pending: Sequence[Pending], partial_ends: Sequence[tuple[int, int]]) -> LateState:
+    """Return what a snapshot holds."""
+    boots = list(dict.fromkeys(one.boot for one in pending))
+    with_places = [(at_ns, epoch_ns, boots.index(boot)) for at_ns, epoch_ns, boot in pending]
+    return LateState(
+        kept,
+        boots,
+        [packed(one_field) for one_field in zip(*with_places, strict=True)],
+        [packed(one_field) for one_field in zip(*partial_ends, strict=True)],
+    )
+
+
+def refill(blocks: Sequence[Buffered], part: Part, samples: Samples) -> None:
+    """Put back the block that lies where `part` says, wherever it is needed."""
     for buffered in blocks:
-        if buffered.part.offset == offset:
-            buffered.samples = samples
+        if buffered.part.offset == part.offset:
+            buffered.part, buffered.samples = part, samples

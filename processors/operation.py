@@ -4,17 +4,27 @@ A speed that comes with the samples counts for its window; otherwise the reading
 """
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable
 from typing import Final
 
-from processors.cutting import IN_TIME
-from processors.judging import GroupWindow
+import msgspec
+import numpy as np
+
+from processors.cutting import IN_TIME, GroupWindow
+from processors.few_bytes import packed, unpacked
 from processors.regime import OperatingPoint, Regimes, RegimeState
 
 #: A speed reading serves windows that end at most this much later (ns).
 _SPEED_AGE_NS: Final = 10_000_000_000
 #: Speed readings that are remembered, for windows which end before the newest.
-_SPEEDS: Final = 128
+MOST_SPEEDS: Final = 64
+
+
+class OperationState(msgspec.Struct, array_like=True):
+    """What a snapshot holds: readings in the order of time (UTC ns in few bytes, rpm as little-endian float64)."""
+
+    speeds_at_ns: bytes = packed(())
+    speeds_rpm: bytes = b""
+    regimes: RegimeState = msgspec.field(default_factory=RegimeState)
 
 
 class Operation:
@@ -22,24 +32,28 @@ class Operation:
 
     Parameters
     ----------
-    speeds : iterable of (int, float)
-        Readings to go on from: UTC ns and rpm, in the order of time.
-    regimes : RegimeState, optional
-        Regimes to go on from.
+    state : OperationState, optional
+        Where to go on from.
     """
 
-    def __init__(self, speeds: Iterable[tuple[int, float]] = (), regimes: RegimeState | None = None) -> None:
-        self._speeds = list(speeds)
-        self._regimes = Regimes(regimes)
+    def __init__(self, state: OperationState | None = None) -> None:
+        state = state if state is not None else OperationState()
+        speeds_rpm = np.frombuffer(state.speeds_rpm, dtype="<f8").tolist()
+        self._speeds = list(zip(unpacked(state.speeds_at_ns), speeds_rpm, strict=True))
+        self._regimes = Regimes(state.regimes)
 
-    def snapshot(self) -> tuple[list[tuple[int, float]], RegimeState]:
-        """Return the state: speed readings and regimes."""
-        return list(self._speeds), self._regimes.snapshot()
+    def snapshot(self) -> OperationState:
+        """Return the state."""
+        return OperationState(
+            packed(at_ns for at_ns, _ in self._speeds),
+            np.array([speed_rpm for _, speed_rpm in self._speeds], dtype="<f8").tobytes(),
+            self._regimes.snapshot(),
+        )
 
     def read(self, at_ns: int, speed_rpm: float) -> None:
         """Take a good reading of the speed."""
         insort(self._speeds, (at_ns, speed_rpm))
-        del self._speeds[:-_SPEEDS]
+        del self._speeds[:-MOST_SPEEDS]
 
     def end_rows(self) -> None:
         """Forget which windows were the last of each channel group."""

@@ -73,17 +73,20 @@ class OperatingPoint:
         >>> OperatingPoint(0, 1, 1776.3, 0.8).name, OperatingPoint(0, 1, None, None).name
         ('running 1776 rpm, load 0.80', 'speed unknown')
         """
-        speed = "speed unknown" if self.speed_rpm is None else f"running {self.speed_rpm:.0f} rpm"
-        return speed if self.load_ratio is None else f"{speed}, load {self.load_ratio:.2f}"
+        return name_of(self.speed_rpm, self.load_ratio)
 
 
 class KnownRegime(msgspec.Struct, array_like=True):
     """A regime: what its first window did, and how many windows it has had (counted up to `SETTLED_WINDOWS`)."""
 
-    name: str
     speed_rpm: float | None
     load_ratio: float | None
     windows: int = 0
+
+    @property
+    def name(self) -> str:
+        """Its name, that of its first window."""
+        return name_of(self.speed_rpm, self.load_ratio)
 
     def distance(self, point: OperatingPoint) -> float:
         """Return how far `point` is from here, over the reach; infinite where only one of them knows the speed."""
@@ -131,7 +134,7 @@ class Regimes:
 
     def snapshot(self) -> RegimeState:
         """Return the state; `Regimes` goes on from it."""
-        known = [KnownRegime(one.name, one.speed_rpm, one.load_ratio, one.windows) for one in self._known.values()]
+        known = [KnownRegime(one.speed_rpm, one.load_ratio, one.windows) for one in self._known.values()]
         return RegimeState(known, {group: Row(row.present, list(row.recent)) for group, row in self._rows.items()})
 
     def end_rows(self) -> None:
@@ -162,7 +165,7 @@ class Regimes:
         """Return the regime of a running window, after its visit."""
         regime = self._nearest(point, row.present)
         if regime is None:
-            regime = KnownRegime(point.name, point.speed_rpm, point.load_ratio)
+            regime = KnownRegime(point.speed_rpm, point.load_ratio)
         self._known.pop(regime.name, None)
         self._known[regime.name] = regime
         if regime.windows < SETTLED_WINDOWS:
@@ -194,6 +197,18 @@ class Regimes:
             names = [one.name for one in self._known.values() if (one.windows >= SETTLED_WINDOWS) is settled]
             if len(names) > MOST:
                 del self._known[names[0]]
+
+
+def name_of(speed_rpm: float | None, load_ratio: float | None) -> str:
+    """Return what a regime of this speed and load is called.
+
+    Examples
+    --------
+    >>> name_of(1776.3, 0.8), name_of(None, None)
+    ('running 1776 rpm, load 0.80', 'speed unknown')
+    """
+    speed = "speed unknown" if speed_rpm is None else f"running {speed_rpm:.0f} rpm"
+    return speed if load_ratio is None else f"{speed}, load {load_ratio:.2f}"
 
 
 def is_steady(regime: str) -> bool:

@@ -4,39 +4,50 @@ Contiguous blocks pass at once. A block that leaves a gap is held until what is 
 out-of-order tolerance says that it won't: then the run breaks, and a new one begins after the hole.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from contracts.records import AcquisitionBlock
+from processors.few_bytes import digest, packed, unpacked
+
 Samples = NDArray[np.float32]
 
 #: A block may start this share of its length beside the expected time and still follow on (the device's clock drifts).
 _JITTER: Final = 0.25
 #: Ranges of lost sequence numbers that are remembered for a boot, to tell late blocks from duplicates.
-_MISSING_RANGES: Final = 32
-#: Former boots whose sequence numbers are remembered, for the same reason.
-_FORMER_BOOTS: Final = 4
+MISSING_RANGES: Final = 32
+#: Former boots whose sequence numbers are remembered, for the same reason, each with so many ranges.
+FORMER_BOOTS: Final = 4
+FORMER_RANGES: Final = 8
 
 
-class Part(msgspec.Struct, array_like=True):
-    """One block's place in the log and in time; ``boot_id`` names the device too."""
+class Part(msgspec.Struct, frozen=True):
+    """One block's place in the log and in time; ``boot`` stands for the device and its boot (``digest``)."""
 
     offset: int
     start_ns: int
     n_samples: int
     sequence: int
-    boot_id: str
+    boot: bytes
     speed_rpm: float | None
     load_ratio: float | None
+
+    @classmethod
+    def of(cls, offset: int, block: AcquisitionBlock) -> "Part":
+        """Return the place of the block that lies at `offset`."""
+        boot = digest(f"{block.device_id}/{block.boot_id}")
+        return cls(offset, block.start_ns, block.n_samples, block.sequence, boot, block.speed_rpm, block.load_ratio)
 
 
 @dataclass(slots=True)
 class Buffered:
-    """A block with its samples (channels × samples); none until a recovery has put them back.
+    """A block with its samples (channels × samples); none until a recovery has read the block again.
 
     ``after`` says why there is a hole before it (``lost``, ``restart``, ``idle``); none where it follows on.
     """
@@ -44,6 +55,11 @@ class Buffered:
     part: Part
     samples: Samples | None
     after: str | None = None
+
+    @classmethod
+    def awaited(cls, offset: int, start_ns: int = 0) -> "Buffered":
+        """Return the block at `offset` before a recovery has read it again; it starts at `start_ns` or later."""
+        return cls(Part(offset, start_ns, 0, -1, b"", None, None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +74,14 @@ class Hole:
     cause: str
 
 
-class Boot(msgspec.Struct, array_like=True):
+@dataclass(slots=True)
+class Boot:
     """Which sequence numbers of one boot of a device have been taken."""
 
-    boot_id: str
+    boot: bytes
     last_sequence: int = -1
-    missing: list[tuple[int, int]] = []
+    missing: list[tuple[int, int]] = field(default_factory=list)
+    most_missing: int = MISSING_RANGES
 
     def knows(self, sequence: int) -> bool:
         """Return whether `sequence` has been taken."""
@@ -74,7 +92,8 @@ class Boot(msgspec.Struct, array_like=True):
         """Note `sequence` as taken, and what it leaves out as missing."""
         if sequence > self.last_sequence:
             if sequence > self.last_sequence + 1:
-                self.missing = [*self.missing[1 - _MISSING_RANGES :], (self.last_sequence + 1, sequence - 1)]
+                self.missing.append((self.last_sequence + 1, sequence - 1))
+                self.keep(self.most_missing)
             self.last_sequence = sequence
             return
         left = []
@@ -82,19 +101,30 @@ class Boot(msgspec.Struct, array_like=True):
             inside = first <= sequence <= last
             pieces = [(first, sequence - 1), (sequence + 1, last)] if inside else [(first, last)]
             left += [(low, high) for low, high in pieces if low <= high]
-        self.missing = left[-_MISSING_RANGES:]
+        self.missing = left
+        self.keep(self.most_missing)
+
+    def keep(self, most_missing: int) -> None:
+        """Remember so many missing ranges from now on, the newest of them."""
+        self.most_missing = most_missing
+        del self.missing[:-most_missing]
+
+
+class BootState(msgspec.Struct, array_like=True):
+    """What a snapshot holds of a boot: ``missing`` are first and last sequence numbers, in few bytes."""
+
+    boot: bytes
+    last_sequence: int
+    missing: bytes
 
 
 class ReorderState(msgspec.Struct, array_like=True):
-    """What a snapshot holds; the held blocks without their samples."""
+    """What a snapshot holds: boots, the current one first, and the offsets of held blocks, in few bytes."""
 
-    boot_id: str
-    last_sequence: int
+    boots: list[BootState]
     end_ns: int
     running: bool
-    missing: list[tuple[int, int]]
-    held: list[Part]
-    former: list[Boot]
+    held: bytes
 
 
 @dataclass(slots=True)
@@ -114,7 +144,7 @@ class Reorder:
 
     sampling_rate_hz: float
     tolerance_s: float
-    boot: Boot = field(default_factory=lambda: Boot(""))
+    boot: Boot = field(default_factory=lambda: Boot(b""))
     end_ns: int = 0
     running: bool = False
     duplicates: int = 0
@@ -168,7 +198,7 @@ class Reorder:
 
     def is_known(self, part: Part) -> bool:
         """Return whether a block with this sequence number of this boot has been taken before."""
-        if any(part.sequence == h.part.sequence and part.boot_id == h.part.boot_id for h in self.held):
+        if any(part.sequence == h.part.sequence and part.boot == h.part.boot for h in self.held):
             return True
         boot = self._boot_of(part)
         return boot is not None and boot.knows(part.sequence)
@@ -183,7 +213,7 @@ class Reorder:
         """Return whether nothing can be missing before `part`, by its time or by its sequence number."""
         if not self.end_ns:
             return part.sequence == 0
-        in_sequence = part.boot_id == self.boot.boot_id and part.sequence == self.boot.last_sequence + 1
+        in_sequence = part.boot == self.boot.boot and part.sequence == self.boot.last_sequence + 1
         return in_sequence or abs(part.start_ns - self.end_ns) <= slack_ns(part, self.sampling_rate_hz)
 
     def _hold(self, new: Buffered) -> None:
@@ -212,7 +242,7 @@ class Reorder:
         """Take a block as the newest; one that doesn't follow on breaks the run and leaves a hole before it."""
         part = new.part
         slack = slack_ns(part, self.sampling_rate_hz)
-        restarted = bool(self.end_ns) and part.boot_id != self.boot.boot_id
+        restarted = bool(self.end_ns) and part.boot != self.boot.boot
         if self.end_ns and (restarted or abs(part.start_ns - self.end_ns) > slack):
             yield from self.stop()
             paused = part.sequence == self.boot.last_sequence + 1
@@ -228,37 +258,53 @@ class Reorder:
     # --- boots --------------------------------------------------------------------------------------------------------
 
     def _boot_of(self, part: Part) -> Boot | None:
-        if self.boot.boot_id == part.boot_id:
+        if self.boot.boot == part.boot:
             return self.boot
-        return next((boot for boot in self._former if boot.boot_id == part.boot_id), None)
+        return next((boot for boot in self._former if boot.boot == part.boot), None)
 
     def _enter(self, part: Part) -> None:
         """Make the block's boot the current one."""
-        if part.boot_id == self.boot.boot_id:
+        if part.boot == self.boot.boot:
             return
         boot = self._boot_of(part)
         if boot is None:  # of the very first boot nothing is known from before its first block
-            boot = Boot(part.boot_id, -1 if self.end_ns else part.sequence - 1)
+            boot = Boot(part.boot, -1 if self.end_ns else part.sequence - 1)
         former = [*self._former, self.boot] if self.end_ns else []
-        self._former = [one for one in former if one is not boot][-_FORMER_BOOTS:]
+        self.boot.keep(FORMER_RANGES)
+        self._former = [one for one in former if one is not boot][-FORMER_BOOTS:]
+        boot.keep(MISSING_RANGES)
         self.boot = boot
 
     # --- recovery -----------------------------------------------------------------------------------------------------
 
     def snapshot(self) -> ReorderState:
-        """Return the state without samples."""
-        held = [buffered.part for buffered in self.held]
-        boot = self.boot
-        return ReorderState(
-            boot.boot_id, boot.last_sequence, self.end_ns, self.running, list(boot.missing), held, list(self._former)
-        )
+        """Return the state without blocks."""
+        boots = [
+            BootState(one.boot, one.last_sequence, packed(chain.from_iterable(one.missing)))
+            for one in (self.boot, *self._former)
+        ]
+        return ReorderState(boots, self.end_ns, self.running, offsets_of(self.held))
 
-    def resume(self, state: ReorderState) -> None:
-        """Go on from `state`; the held blocks' samples are still to be put back."""
-        self.boot = Boot(state.boot_id, state.last_sequence, list(state.missing))
+    def resume(self, state: ReorderState, from_ns: int) -> None:
+        """Go on from `state`; the held blocks, none older than `from_ns`, are still to be put back."""
+        boots: list[Boot] = []
+        for one in state.boots:
+            numbers = iter(unpacked(one.missing))
+            most = FORMER_RANGES if boots else MISSING_RANGES
+            boots.append(Boot(one.boot, one.last_sequence, list(zip(numbers, numbers, strict=True)), most))
+        self.boot, *self._former = boots
         self.end_ns, self.running = state.end_ns, state.running
-        self.held = [Buffered(part, None) for part in state.held]
-        self._former = list(state.former)
+        self.held = awaited(state.held, from_ns)
+
+
+def offsets_of(blocks: Iterable[Buffered]) -> bytes:
+    """Return where blocks lie in the log, in few bytes: whatever else is known of them is read there again."""
+    return packed(block.part.offset for block in blocks)
+
+
+def awaited(offsets: bytes, from_ns: int = 0) -> list[Buffered]:
+    """Return the blocks of `offsets_of`, to be read again; none of them is older than `from_ns`."""
+    return [Buffered.awaited(offset, from_ns) for offset in unpacked(offsets)]
 
 
 def slack_ns(part: Part, sampling_rate_hz: float) -> float:

@@ -5,7 +5,7 @@ in event time that a lost block doesn't shift. Contiguous samples close a window
 ``Reorder`` wait for what may still come. What comes later still completes windows in ``LateWindows``.
 
 Invariants: the windows are a function of the records on the log alone, whatever process reads them; a snapshot holds
-no samples but the offsets they lie at, and ``refill`` puts them back.
+no blocks but the offsets they lie at, and ``refill`` puts them back.
 """
 
 from collections.abc import Iterable, Iterator
@@ -18,14 +18,15 @@ from contracts.errors import BadRecord, Reason
 from contracts.records import Acquisition, AcquisitionBlock
 from processors.cutting import FEWEST_SAMPLES, Cutter, Grid, Window
 from processors.late import LateState, LateWindows, Pending, refill
-from processors.reorder import Buffered, Hole, Part, Reorder, ReorderState, Samples
+from processors.reorder import Buffered, Hole, Part, Reorder, ReorderState, Samples, awaited, offsets_of
 
 
 class WindowState(msgspec.Struct, array_like=True):
-    """What a snapshot holds of one channel group."""
+    """What a snapshot holds of one channel group; ``parts`` are offsets in few bytes, none older than ``from_ns``."""
 
     sampling_rate_hz: float
-    parts: list[Part]
+    parts: bytes
+    from_ns: int
     head: int
     idle_since_ns: int | None
     order: ReorderState
@@ -96,15 +97,7 @@ class SampleWindows:
             Its samples.
         """
         self.idle_since_ns = None
-        part = Part(
-            offset,
-            block.start_ns,
-            block.n_samples,
-            block.sequence,
-            f"{block.device_id}/{block.boot_id}",
-            block.speed_rpm,
-            block.load_ratio,
-        )
+        part = Part.of(offset, block)
         if block.acquisition is Acquisition.BURST:
             yield from self._burst(part, samples)
             return
@@ -208,8 +201,8 @@ class SampleWindows:
         if clock_went_back:
             yield from self._late.finish()
         if old:
-            boot_id = old[-1].part.boot_id
-            spoilt = [Pending(grid.at_ns(i), grid.epoch_ns(i), boot_id) for i in range(earliest, next_index)]
+            boot = old[-1].part.boot
+            spoilt = [Pending(grid.at_ns(i), grid.epoch_ns(i), boot) for i in range(earliest, next_index)]
             yield from self._late.open(old, spoilt)
 
     def _end_run(self) -> Iterator[Window]:
@@ -247,9 +240,9 @@ class SampleWindows:
         """Return every offset whose samples are still needed."""
         return {buffered.part.offset for buffered in self._waiting()}
 
-    def refill(self, offset: int, samples: Samples) -> None:
-        """Put back the samples that lie at `offset`, if they are needed."""
-        refill(self._waiting(), offset, samples)
+    def refill(self, offset: int, block: AcquisitionBlock, samples: Samples) -> None:
+        """Put back the block that lies at `offset`, if it is needed."""
+        refill(self._waiting(), Part.of(offset, block), samples)
 
     def end_refill(self) -> None:
         """Drop what the log no longer holds, so that no window is cut from samples that never came back."""
@@ -269,10 +262,12 @@ class SampleWindows:
         return [*self._late.kept, *self._parts, *self._order.held]
 
     def snapshot(self) -> WindowState:
-        """Return the state without samples."""
+        """Return the state without blocks."""
+        waiting = [*self._parts, *self._order.held]
         return WindowState(
             self.sampling_rate_hz,
-            [buffered.part for buffered in self._parts],
+            offsets_of(self._parts),
+            min((buffered.part.start_ns for buffered in waiting), default=0),
             self._head,
             self.idle_since_ns,
             self._order.snapshot(),
@@ -283,13 +278,13 @@ class SampleWindows:
 
     @classmethod
     def resume(cls, settings: WindowSettings, n_channels: int, state: WindowState) -> "SampleWindows":
-        """Return windows that go on from `state` once ``refill`` has put the samples back."""
+        """Return windows that go on from `state` once ``refill`` has put the blocks back."""
         windows = cls(settings, n_channels, state.sampling_rate_hz, state.idle_since_ns)
-        windows._parts = [Buffered(part, None) for part in state.parts]
+        windows._parts = awaited(state.parts, state.from_ns)
         windows._head = state.head
         windows._in_run = state.order.running
         windows._begin_grid(state.anchor_ns)
         windows._index = state.index
-        windows._order.resume(state.order)
+        windows._order.resume(state.order, state.from_ns)
         windows._late.resume(state.late)
         return windows

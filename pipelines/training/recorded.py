@@ -32,7 +32,8 @@ from pipelines.training.table import (
     FeatureTable,
     table_of,
 )
-from processors.judging import GroupWindow, WindowJudge
+from processors.cutting import GroupWindow
+from processors.judging import WindowJudge
 from processors.operation import Operation
 from processors.own_features import FeatureCode
 

@@ -28,6 +28,7 @@ from contracts.ports import AlarmLimit
 from contracts.records import ChannelAssessment
 from processors.conditions.sustained_ratios import Calibration, LimitsState, packed, unpacked
 from processors.detection.spot import values_needed
+from processors.few_bytes import digest
 from processors.scoring.baseline import MAX_REGIMES
 
 _MONTH_NS: Final = 30.44 * 86_400e9
@@ -72,7 +73,7 @@ class AlarmLimits:
         self._pace = dict(state.pace)
         self._recent = {(point_id, model): ratios for point_id, model, ratios, _ in state.models if ratios}
         self._regimes = {
-            (point_id, model): unpacked(regimes, state.names) for point_id, model, _, regimes in state.models if regimes
+            (point_id, model): unpacked(regimes) for point_id, model, _, regimes in state.models if regimes
         }
         self._changes: list[AlarmLimit] = []
 
@@ -86,13 +87,10 @@ class AlarmLimits:
 
     def snapshot(self) -> LimitsState:
         """Return the state."""
-        names = sorted({regime for regimes in self._regimes.values() for regime in regimes})
-        places = {name: place for place, name in enumerate(names)}
         known = sorted(place for place in {*self._recent, *self._regimes} if self._knows(place))
         return LimitsState(
             dict(self._pace),
-            names,
-            [(*at, self._recent.get(at, []), packed(self._regimes.get(at, {}), places)) for at in known],
+            [(*at, self._recent.get(at, []), packed(self._regimes.get(at, {}))) for at in known],
         )
 
     def _knows(self, place: tuple[str, str]) -> bool:
@@ -173,7 +171,8 @@ class AlarmLimits:
 
     def _visit(self, place: tuple[str, str], regime: str) -> Calibration:
         regimes = self._regimes.setdefault(place, {})
-        kept = regimes[regime] = regimes.pop(regime) if regime in regimes else Calibration()
+        key = digest(regime)
+        kept = regimes[key] = regimes.pop(key) if key in regimes else Calibration()
         while len(regimes) > self._most_regimes:
             del regimes[next(iter(regimes))]
         return kept
@@ -181,7 +180,7 @@ class AlarmLimits:
     def _forget(self, place: tuple[str, str], regime: str, at_ns: int, alpha: float, needed: int) -> None:
         """Drop what was calibrated with a model that learns anew, and say so."""
         self._recent.pop(place, None)
-        if self._regimes.get(place, {}).pop(regime, None) is not None:
+        if self._regimes.get(place, {}).pop(digest(regime), None) is not None:
             self._tell(place, regime, Calibration(), at_ns, alpha, needed)
 
     def _tell(

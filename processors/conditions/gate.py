@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+import msgspec
+
 from contracts.records import Evidence, Zone
 
 
@@ -40,8 +42,7 @@ class Finding:
     text: str = ""
 
 
-@dataclass(slots=True)
-class Gate:
+class Gate(msgspec.Struct, array_like=True):
     """Counts of one rule at one point.
 
     ``row`` counts windows in a row for raising; ``calm`` those for clearing; ``worse`` those that are worse than what

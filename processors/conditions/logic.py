@@ -12,7 +12,6 @@ go on running.
 
 import dataclasses
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -34,23 +33,17 @@ MODEL_REFUSED: Final = "model_refused"
 _ANOMALY: Final = "anomaly"
 _SENSOR_FAULT: Final = "sensor_fault"
 _BEARING_FAULT: Final = "bearing_fault"
-_VERSION: Final = b"\x03"
-#: In this format limits were kept in another form: they are calibrated anew.
-_BEFORE: Final = b"\x02"
+STATE_FORMAT: Final = b"\x04"
 
 
-@dataclass(slots=True)
-class _State:
+class _State(msgspec.Struct, array_like=True):
     sequence: int = 0
-    #: (point, rule, gate) in the order of first use.
-    gates: list[tuple[str, str, Gate]] = field(default_factory=list)
-    limits: LimitsState = field(default_factory=LimitsState)
+    #: Gates by point and rule, in the order of first use; those that nothing has passed through yet are left out.
+    gates: dict[str, dict[str, Gate]] = {}
+    limits: LimitsState = msgspec.field(default_factory=LimitsState)
 
 
-@dataclass(slots=True)
-class _StateBefore:
-    sequence: int
-    gates: list[tuple[str, str, Gate]]
+_FRESH: Final = Gate()
 
 
 class ConditionLogic:
@@ -67,7 +60,9 @@ class ConditionLogic:
     def __init__(self, config: AssetConfiguration, state: _State) -> None:
         self._config = config
         self._sequence = state.sequence
-        self._gates = {(point_id, rule): gate for point_id, rule, gate in state.gates}
+        self._gates = {
+            (point_id, rule): gate for point_id, rules in state.gates.items() for rule, gate in rules.items()
+        }
         self.limits = AlarmLimits(config, state.limits)
 
     @classmethod
@@ -81,19 +76,19 @@ class ConditionLogic:
         """
         if resume_state is None:
             return cls(config, _State())
-        if resume_state[:1] == _BEFORE:
-            before = msgspec.msgpack.decode(resume_state[1:], type=_StateBefore)
-            return cls(config, _State(before.sequence, before.gates))
-        if resume_state[:1] != _VERSION:
+        if resume_state[:1] != STATE_FORMAT:
             raise ConfigurationError(
-                f"condition state of {config.asset_id} has format {resume_state[:1]!r}, {_VERSION!r} expected"
+                f"condition state of {config.asset_id} has format {resume_state[:1]!r}, {STATE_FORMAT!r} expected"
             )
         return cls(config, msgspec.msgpack.decode(resume_state[1:], type=_State))
 
     def snapshot(self) -> bytes:
         """Return the whole state; `build` goes on from it."""
-        gates = [(point_id, rule, gate) for (point_id, rule), gate in self._gates.items()]
-        return _VERSION + msgspec.msgpack.encode(_State(self._sequence, gates, self.limits.snapshot()))
+        gates: dict[str, dict[str, Gate]] = {}
+        for (point_id, rule), gate in self._gates.items():
+            if gate != _FRESH:
+                gates.setdefault(point_id, {})[rule] = gate
+        return STATE_FORMAT + msgspec.msgpack.encode(_State(self._sequence, gates, self.limits.snapshot()))
 
     def reconfigure(self, config: AssetConfiguration) -> None:
         """Judge by `config` from here on; what stands goes on standing until it clears by the new rules."""

@@ -2,18 +2,17 @@
 
 import bisect
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-import numpy as np
+import msgspec
 
 from processors.detection.spot import KEPT, tail_limit
-from processors.scoring.packing import Packing
+from processors.scoring.packing import Packing, not_below
 
-_LARGEST: Final = float(np.finfo(np.float16).max)
-#: By regimes' places among the names, and whether the calibration is untold.
-_CALIBRATIONS: Final = Packing(struct.Struct("<HIBB"), "<f2")
+#: By the digests of regimes' names, and whether the calibration is untold.
+_CALIBRATIONS: Final = Packing(struct.Struct("<6sIBB"))
 
 
 @dataclass(slots=True)
@@ -33,7 +32,7 @@ class Calibration:
         self.count += 1
         at = bisect.bisect_left(self.largest, ratio)
         if at or len(self.largest) < KEPT:
-            self.largest.insert(at, _not_below(ratio))
+            self.largest.insert(at, not_below(ratio))
             del self.largest[:-KEPT]
             self._limit = None
 
@@ -44,38 +43,28 @@ class Calibration:
         return self._limit[1]
 
 
-@dataclass(slots=True)
-class LimitsState:
+class LimitsState(msgspec.Struct, array_like=True):
     """What a snapshot holds.
 
     For each point the end of its last window and the shortest time between two, ns; for each (point, model) the last
-    ratios, and its regimes in the order of last visits, as `packed`. ``names`` are those of the regimes.
+    ratios, and its regimes in the order of last visits, as `packed`.
     """
 
-    pace: dict[str, tuple[int, int]] = field(default_factory=dict)
-    names: list[str] = field(default_factory=list)
-    models: list[tuple[str, str, list[float], bytes]] = field(default_factory=list)
+    pace: dict[str, tuple[int, int]] = {}
+    models: list[tuple[str, str, list[float], bytes]] = []
 
 
-def packed(regimes: Mapping[str, Calibration], places: Mapping[str, int]) -> bytes:
-    """Return calibrations by regime as bytes; `places` are those of the regimes' names."""
+def packed(regimes: Mapping[bytes, Calibration]) -> bytes:
+    """Return calibrations by the digests of regimes' names as bytes."""
     return b"".join(
-        _CALIBRATIONS.packed(places[regime], min(kept.count, 2**32 - 1), kept.largest, kept.untold)
+        _CALIBRATIONS.packed(regime, min(kept.count, 2**32 - 1), kept.largest, kept.untold)
         for regime, kept in regimes.items()
     )
 
 
-def unpacked(regimes: bytes, names: Sequence[str]) -> dict[str, Calibration]:
-    """Return what `packed` wrote, by regimes' names in their places."""
+def unpacked(regimes: bytes) -> dict[bytes, Calibration]:
+    """Return what `packed` wrote."""
     return {
-        names[place]: Calibration(count, largest, bool(untold))
-        for place, count, largest, (untold,) in _CALIBRATIONS.unpacked(regimes)
+        regime: Calibration(count, largest, bool(untold))
+        for regime, count, largest, (untold,) in _CALIBRATIONS.unpacked(regimes)
     }
-
-
-def _not_below(ratio: float) -> float:
-    """Return the smallest float16 that isn't below a ratio; the largest where it lies above all."""
-    ratio = min(ratio, _LARGEST)
-    near = np.float16(ratio)
-    # compared as float64: against a float16 NumPy would round the ratio itself
-    return float(near if float(near) >= ratio else np.nextafter(near, np.float16(np.inf)))

@@ -5,14 +5,14 @@ probability α at most, whatever the scores' distribution (Vovk, Gammerman & Sha
 World, 2005). Below n = 99 no threshold of α = 0.01 exists, and none is given.
 
 Invariants: only the largest scores are kept, since the threshold is always among them; a score is kept as the next
-float32 that isn't below it, so that nothing that was seen exceeds it; a threshold that stays as it is stands alone.
+float16 that isn't below it, so that nothing that was seen exceeds it; a threshold that stays as it is stands alone.
 """
 
 import bisect
 import math
 from typing import Final
 
-import numpy as np
+from processors.scoring.packing import not_below
 
 ALPHA: Final = 0.01
 #: Windows needed for a threshold, and windows after which it stays as it is.
@@ -61,14 +61,7 @@ class Calibration:
             return
         self.count += 1
         if len(self.largest) < KEPT or score > self.largest[0]:
-            bisect.insort(self.largest, _not_below(score))
+            bisect.insort(self.largest, not_below(score))
             del self.largest[:-KEPT]
         if self.count == MAX_WINDOWS:
             del self.largest[1:]
-
-
-def _not_below(score: float) -> float:
-    """Return the smallest float32 that isn't below a score."""
-    near = np.float32(score)
-    # compared as float64: against a float32 NumPy would round the score itself
-    return float(near if float(near) >= score else np.nextafter(near, np.float32(np.inf)))

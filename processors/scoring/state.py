@@ -10,37 +10,36 @@ import numpy as np
 from numpy.typing import NDArray
 
 from contracts.errors import ConfigurationError
-from contracts.features import CATALOGUE_VERSION, FEATURE_NAMES
-from processors.scoring.baseline import Regime
+from contracts.features import CATALOGUE_VERSION
+from processors.scoring.baseline import Regime, from_kept_bytes, kept_bytes
 from processors.scoring.calibration import Calibration
 from processors.scoring.packing import Packing
 
-_VERSION: Final = b"\x03"
-#: What this format held can't be had from these.
-_BEFORE: Final = (b"\x02",)
+STATE_FORMAT: Final = b"\x04"
 #: By models' places among the names.
-_CALIBRATIONS: Final = Packing(struct.Struct("<BHB"), "<f4")
+CALIBRATIONS: Final = Packing(struct.Struct("<BHB"))
 
 
 @dataclass(slots=True)
 class ChannelState:
     """What a channel knows: regimes in the order of last visits, its forest's masses, its other scorers by model.
 
-    Its windows in a row lie among the scorers, under a name that no model has.
+    Regimes go by the digests of their names. Windows in a row lie among the scorers, under a name that no model has.
     """
 
-    regimes: dict[str, Regime] = field(default_factory=dict)
+    regimes: dict[bytes, Regime] = field(default_factory=dict)
     masses: bytes | None = None
     scorers: dict[str, bytes] = field(default_factory=dict)
 
 
 class _RegimeState(msgspec.Struct, array_like=True):
-    name: str
+    #: Digest of its name.
+    regime: bytes
     seen: int
     #: Rows while learning; centre and scale once learnt.
     arrays: bytes
     learnt: bool
-    #: Of each model that is calibrated here, as `_CALIBRATIONS`.
+    #: Of each model that is calibrated here, as `CALIBRATIONS`.
     calibrations: bytes
 
 
@@ -58,69 +57,60 @@ def pack(channels: dict[str, ChannelState]) -> bytes:
     places = {model: place for place, model in enumerate(models)}
     packed = {
         channel_id: (
-            [_pack_regime(name, regime, places) for name, regime in channel.regimes.items()],
+            [_pack_regime(key, regime, places) for key, regime in channel.regimes.items()],
             channel.masses,
             channel.scorers,
         )
         for channel_id, channel in channels.items()
     }
-    return _VERSION + msgspec.msgpack.encode(_State(CATALOGUE_VERSION, models, packed))
+    return STATE_FORMAT + msgspec.msgpack.encode(_State(CATALOGUE_VERSION, models, packed))
 
 
 def unpack(state: bytes) -> dict[str, ChannelState]:
-    """Return what `pack` wrote.
-
-    Empty where the features have changed their meaning since, or the format was another: all is learnt anew.
+    """Return what `pack` wrote; empty where the features have changed their meaning since, so that all is learnt anew.
 
     Raises
     ------
     ConfigurationError
-        If the format is none that there has been.
+        If the format is another.
     """
-    if state[:1] in _BEFORE:
-        return {}
-    if state[:1] != _VERSION:
-        raise ConfigurationError(f"scoring state has format {state[:1]!r}, {_VERSION!r} expected")
+    if state[:1] != STATE_FORMAT:
+        raise ConfigurationError(f"scoring state has format {state[:1]!r}, {STATE_FORMAT!r} expected")
     packed = msgspec.msgpack.decode(state[1:], type=_State)
     if packed.catalogue_version != CATALOGUE_VERSION:
         return {}
     return {
         channel_id: ChannelState(
-            {regime.name: _unpack_regime(regime, packed.models) for regime in regimes}, masses, scorers
+            {regime.regime: _unpack_regime(regime, packed.models) for regime in regimes}, masses, scorers
         )
         for channel_id, (regimes, masses, scorers) in packed.channels.items()
     }
 
 
-def _pack_regime(name: str, regime: Regime, places: Mapping[str, int]) -> _RegimeState:
+def _pack_regime(key: bytes, regime: Regime, places: Mapping[str, int]) -> _RegimeState:
     learnt = regime.centre is not None and regime.scale is not None
     arrays = [regime.centre, regime.scale] if learnt else regime.rows
     return _RegimeState(
-        name=name,
+        regime=key,
         seen=regime.seen,
-        arrays=b"".join(_bytes(array) for array in arrays if array is not None),
+        arrays=b"".join(kept_bytes(array) for array in arrays if array is not None),
         learnt=learnt,
         calibrations=b"".join(
-            _CALIBRATIONS.packed(places[model], calibration.count, calibration.largest)
+            CALIBRATIONS.packed(places[model], calibration.count, calibration.largest)
             for model, calibration in regime.calibrations.items()
         ),
     )
 
 
 def _unpack_regime(packed: _RegimeState, models: Sequence[str]) -> Regime:
-    rows = np.frombuffer(packed.arrays, dtype="<f4").astype(np.float32).reshape(-1, len(FEATURE_NAMES))
-    regime = Regime(seen=packed.seen)
+    rows, regime = from_kept_bytes(packed.arrays), Regime(seen=packed.seen)
     if packed.learnt:
         regime.centre, regime.scale = rows[0], rows[1]
     else:
         regime.rows = list(rows)
-    for place, count, largest, _ in _CALIBRATIONS.unpacked(packed.calibrations):
+    for place, count, largest, _ in CALIBRATIONS.unpacked(packed.calibrations):
         regime.calibrations[models[place]] = Calibration(count, largest)
     return regime
-
-
-def _bytes(array: NDArray[np.float32]) -> bytes:
-    return array.astype("<f4").tobytes()
 
 
 def numbers_of(state: bytes | None, count: int, what: str) -> NDArray[np.float64]:

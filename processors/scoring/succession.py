@@ -146,7 +146,7 @@ class Rows:
         Parameters
         ----------
         seen : ndarray, shape (n_channels, F), float32
-            Robust z's as models see them.
+            Robust z's as models see them (`reconstruction.as_seen`).
         start_ns, regime : int, str
             As in `Succession.take`.
         known, learnable : ndarray, shape (n_channels,), bool
@@ -179,15 +179,15 @@ class Rows:
         )
 
     def snapshot(self, row: int) -> bytes:
-        """Return the state of one channel: what the next window's row may need, in little-endian float32."""
+        """Return the state of one channel: what the next window's row may need, in little-endian float16."""
         one, depth = self._successions[row], self._seen.shape[1]
         kept = min(one.length, depth - 1)
-        return msgspec.msgpack.encode((one.snapshot(), self._seen[row, depth - kept :].astype("<f4").tobytes()))
+        return msgspec.msgpack.encode((one.snapshot(), self._seen[row, depth - kept :].astype("<f2").tobytes()))
 
     def _resume(self, row: int, state: bytes) -> None:
         try:
             succession, raw = msgspec.msgpack.decode(state, type=tuple[bytes, bytes])
-            seen = np.frombuffer(raw, dtype="<f4").reshape(-1, len(FEATURE_NAMES))
+            seen = np.frombuffer(raw, dtype="<f2").reshape(-1, len(FEATURE_NAMES))
             kept = min(len(seen), self._seen.shape[1] - 1)
             self._successions[row] = Succession(self._seen.shape[1], succession, kept)
         except (msgspec.MsgspecError, ValueError) as error:

@@ -13,7 +13,7 @@ from contracts.errors import SignalError
 from contracts.features import FEATURE_NAMES
 from contracts.ports import AlarmLimit
 from contracts.records import Assessment, ChannelAssessment, Condition, ConditionState, Diagnosis, Score
-from processors.conditions import ConditionLogic
+from processors.conditions import ConditionLogic, sustained_ratios
 from processors.conditions.alarm_limits import share_of
 from processors.detection.spot import KEPT, tail_limit, values_needed
 from processors.regime import STOPPED
@@ -229,7 +229,8 @@ def test_regimes_have_limits_of_their_own_and_are_bounded() -> None:
     assert len(run(logic, course([9.0] * 3, start=250))) == 1
     for number in range(40):
         run(logic, course([1.0] * 5, start=1000 + 10 * number, regime=f"speed {number}"))
-    assert len(logic.limits.snapshot().names) == MAX_REGIMES
+    (_, _, _, regimes), *_ = logic.limits.snapshot().models
+    assert len(sustained_ratios.unpacked(regimes)) == MAX_REGIMES
     assert len(logic.snapshot()) < 8 * 1024
 
 

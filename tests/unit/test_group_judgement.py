@@ -9,9 +9,10 @@ import pytest
 from contracts import records as r
 from contracts.assets import AssetConfiguration, Channel, MeasurementPoint, WindowSettings
 from processors import judging
+from processors.cutting import GroupWindow
 from processors.features import FeatureEngine
 from processors.group import ChannelGroup
-from processors.judging import GroupWindow, Judgement
+from processors.judging import Judgement
 from processors.own_features import ENGINE_ALONE
 
 _RATE_HZ = 4096.0

@@ -3,7 +3,6 @@
 import dataclasses
 from collections.abc import Sequence
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -12,13 +11,9 @@ from contracts import ports
 from contracts import records as r
 from contracts.activations import activation_of
 from contracts.assets import WindowSettings
-from contracts.errors import BadRecord
 from loadtests.plant import Load, Plant
-from processors.asset import STATE_VERSION, AssetPipeline
-from processors.cutting import CORRECTED
-from processors.judging import GroupWindow
+from processors.cutting import CORRECTED, GroupWindow
 from processors.operation import Operation
-from processors.own_features import ENGINE_ALONE
 from processors.pipeline import PartitionPipeline
 from processors.regime import STOPPED, TRANSIENT
 
@@ -100,15 +95,3 @@ def test_nothing_is_learnt_from_a_run_up_in_the_stream() -> None:
     assert learning[:12] == [True] * 10 + [False] * 2
     assert all(learning[k] for k, regime in enumerate(regimes) if regime in (TRANSIENT, STOPPED))
     assert not any(learning[-8:])  # back in the regime that was learnt before
-
-
-def test_a_state_from_before_regimes_were_found_goes_on() -> None:
-    rows, state = run(with_speeds([1800.0] * 40))
-    assert rows.assessments[-1].regime == "running 1800 rpm, load 0.80"
-    version, *fields, regimes = msgspec.msgpack.decode(state)
-    assert version == STATE_VERSION
-    assert regimes[0]  # what is known
-    old = AssetPipeline.resume(msgspec.msgpack.encode([3, *fields]), ModelFolder(), ENGINE_ALONE)
-    assert msgspec.msgpack.decode(old.snapshot())[1:-1] == fields
-    with pytest.raises(BadRecord, match="asset state version 2, 4 expected"):
-        AssetPipeline.resume(msgspec.msgpack.encode([2, *fields]), ModelFolder(), ENGINE_ALONE)

@@ -213,11 +213,11 @@ def test_a_constant_feature_falls_back_to_a_scale_of_its_own() -> None:
     scoring = build()
     run(scoring, [NORMAL.astype(np.float32)[np.newaxis]] * 12)
     (same,) = run(scoring, [NORMAL.astype(np.float32)[np.newaxis]], learn=False)
-    assert same[BASELINE].value == 0.0
+    assert same[BASELINE].value == pytest.approx(0.0, abs=0.01)  # centres are kept to 0.05 %, scales are 5 % of them
     (little,) = run(scoring, [with_feature("rms_g", 1.1)], learn=False)
     (much,) = run(scoring, [with_feature("rms_g", 1.3)], learn=False)
-    assert little[BASELINE].value == pytest.approx(2.0, rel=1e-4)  # 10 % over a scale of 5 %
-    assert much[BASELINE].value == pytest.approx(6.0, rel=1e-4)
+    assert little[BASELINE].value == pytest.approx(2.0, abs=0.01)  # 10 % over a scale of 5 %
+    assert much[BASELINE].value == pytest.approx(6.0, abs=0.01)
 
 
 def test_regimes_do_not_know_each_other() -> None:
@@ -278,7 +278,7 @@ def test_state_with_every_regime_learnt_stays_below_16_kib() -> None:
         score(scoring, x, "speed 1.4, load 0.75", ONE)
     assert scoring._rows is not None
     assert scoring._rows.newest(MAX_WINDOW_COUNT)[1] == [True]
-    assert 8_000 < len(scoring.snapshot()) < 16 * 1024
+    assert 6_000 < len(scoring.snapshot()) < 16 * 1024
 
 
 def test_a_long_baseline_is_learnt_from_windows_spread_over_it() -> None:

@@ -12,6 +12,7 @@ from contracts.features import FEATURE_INDEX, FEATURE_NAMES
 from contracts.records import Score
 from pipelines.training.normal import baseline_z, examples_of, prepared
 from pipelines.training.table import SUSPECTED, FeatureTable
+from processors.few_bytes import digest
 from processors.scoring import AssetScoring, reconstruction
 from processors.scoring.succession import Rows, Succession
 from tests.model_files import in_a_row
@@ -140,7 +141,7 @@ def test_a_row_with_a_suspect_window_is_scored_but_not_calibrated_by() -> None:
     for row in rows.tolist():
         at = slice(row, row + 1)
         scoring.score(one.values[at], "r", one.learnable[at], int(one.times_ns[row]))
-    calibration = scoring._channels[0].baseline.regimes["r"].calibrations["in-a-row@1"]
+    calibration = scoring._channels[0].baseline.regimes[digest("r")].calibrations["in-a-row@1"]
     assert calibration.count == len(rows) - 10 - (DEPTH - 1) - DEPTH
     assert max(calibration.largest) < 5.0
 

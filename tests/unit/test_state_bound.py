@@ -1,21 +1,48 @@
 """How large a channel's state can get: filled to the brim it stays within what is foretold, and too much is refused."""
 
+import random
+
+import msgspec
 import numpy as np
 import pytest
 
 from adapters.models import ModelFolder
-from contracts.assets import AssetConfiguration, Channel, MeasurementPoint, ModelReference, RuleSettings
+from contracts.activations import activation_of
+from contracts.assets import AssetConfiguration, Channel, MeasurementPoint, ModelReference, RuleSettings, WindowSettings
 from contracts.errors import BadRecord, ConfigurationError
 from contracts.features import FEATURE_NAMES
-from contracts.records import ChannelAssessment, Score
+from contracts.ports import Checkpoint
+from contracts.records import AcquisitionBlock, BlockChannel, ChannelAssessment, Score, Zone
+from loadtests.plant import Load, Plant
+from processors.bands import BandChoices, Choice
 from processors.conditions.alarm_limits import AlarmLimits
+from processors.conditions.findings import BEARING_FAULTS, RULES
+from processors.conditions.gate import Gate
 from processors.conditions.sustained_ratios import LimitsState
 from processors.configured import check_configuration, window_counts
+from processors.cutting import GroupWindow
+from processors.operation import Operation
+from processors.pipeline import PartitionPipeline
+from processors.regime import SETTLED_WINDOWS
+from processors.rule_table import FAULTS
 from processors.scoring import AssetScoring
 from processors.scoring.baseline import MAX_REGIMES
 from processors.scoring.challengers import SCORER_BYTES, SCORERS
 from processors.scoring.succession import MAX_WINDOW_COUNT
-from processors.state_bound import LIMIT_BYTES, REST_BYTES, check_state, most_bytes
+from processors.state_bound import (
+    BANDS_BYTES,
+    GATE_BYTES,
+    LIMIT_BYTES,
+    REGIMES_BYTES,
+    ROW_BYTES,
+    SPEEDS_BYTES,
+    check_state,
+    group_bytes,
+    learnt_bytes,
+    most_bytes,
+    own_bytes,
+)
+from processors.window import SampleWindows
 from runtime.model_gate import check_states
 from tests.model_files import Models, in_a_row
 
@@ -71,8 +98,6 @@ def filled_scoring(asset: AssetConfiguration) -> int:
 
 def filled_limits(asset: AssetConfiguration) -> int:
     """Return the most that the alarm limits of the asset's only point take."""
-    import msgspec
-
     limits, at_ns = AlarmLimits(asset, LimitsState()), 0
     rng, models = np.random.default_rng(2), {"baseline", *(model.name for model in asset.models)}
     for number in range(MAX_REGIMES + 3):
@@ -103,13 +128,107 @@ def filled_limits(asset: AssetConfiguration) -> int:
     ids=["baseline", "default", "short", "long", "rows", "two of rows", "all"],
 )
 def test_a_full_state_stays_within_what_is_foretold_and_near_it(asset: AssetConfiguration) -> None:
-    foretold = most_bytes(asset, window_counts(contents(asset))) - REST_BYTES
+    foretold = learnt_bytes(asset, window_counts(contents(asset)))
     taken = filled_scoring(asset) + filled_limits(asset)
     assert taken <= foretold
     # a bound of no use would refuse what there is room for; an adaptive window takes millions of values to fill
     slack = SCORER_BYTES["adwin"] if any(model.name == "adwin" for model in asset.models) else 0
     short = 12 * 4 * N_FEATURES if asset.rules.baseline_windows == 10 else 0
     assert taken + slack + short >= 0.9 * foretold
+
+
+class Gateway:
+    """Blocks of a quarter of a second, windows of a second at every half: all that goes wrong on their way."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.windows = SampleWindows(WindowSettings(hop_s=0.5, lateness_s=600.0), 1, 1000.0)
+        self.samples = np.zeros((1, 250), dtype=np.float32)
+        self.offset = 40_000_000
+        self.largest = 0
+
+    def send(self, place: int, boot: int) -> None:
+        """Send the block of a quarter of a second; its clock trembles, and others' records lie between."""
+        self.offset += self.chance.randrange(1, 100_000)
+        block = AcquisitionBlock(
+            asset_id="P-101",
+            device_id="an edge gateway with a long name",
+            boot_id=f"7d1f6a52-{boot}",
+            sequence=place,
+            start_ns=1_700_000_000 * SECOND_NS + place * SECOND_NS // 4 + self.chance.randrange(1_000_000),
+            sampling_rate_hz=1000.0,
+            n_samples=250,
+            channels=(BlockChannel(channel_id="DE-a", quantity="acceleration", unit="g"),),
+            samples=self.samples.tobytes(),
+        )
+        for _ in self.windows.push(self.offset, block, self.samples):
+            pass
+        self.largest = max(self.largest, len(msgspec.msgpack.encode(self.windows.snapshot())))
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("restarts_every", [10_000, 400, 40])
+def test_windows_that_wait_stay_within_what_is_foretold(seed: int, restarts_every: int) -> None:
+    gateway = Gateway(seed)
+    for place in range(0, 1_600, 4):  # a block of four is lost, others come in disorder, some much later
+        lost = gateway.chance.randrange(4)
+        places = [place + other for other in range(4) if other != lost]
+        gateway.chance.shuffle(places)
+        for one in [*places, *([place - 80 + lost] if place % 36 == 0 else [])]:
+            gateway.send(one, one // restarts_every)
+    foretold = group_bytes() - BANDS_BYTES - ROW_BYTES
+    assert gateway.largest <= foretold
+    assert gateway.largest >= 0.4 * foretold or restarts_every < 400
+
+
+def test_speeds_regimes_bands_and_conditions_stay_within_what_is_foretold() -> None:
+    operation, bands, chance = Operation(), BandChoices(), random.Random(5)
+    settled = [level for level in range(MAX_REGIMES) for _ in range(SETTLED_WINDOWS + 2)]
+    for number, level in enumerate([*settled, *range(40, 40 + MAX_REGIMES)]):
+        at_ns = 1_700_000_000 * SECOND_NS + number * SECOND_NS + chance.randrange(SECOND_NS)
+        operation.read(at_ns, 9_000.0 + chance.random())
+        rpm = 300.0 * 1.1**level + chance.random()
+        window = GroupWindow(at_ns, at_ns + 1, np.zeros((1, 1), dtype=np.float32), rpm, 0.5, partial=False, number=1)
+        _, regime = operation.of(window, None, "DE-a")
+        choice = Choice.of(at_ns, at_ns - number % 5 * SECOND_NS, f"{regime}{number}", partial=bool(number % 2))
+        bands.in_time(choice, lambda: np.array([[1234.5, 6789.1]]), 0)
+    kept = operation.snapshot(), bands.snapshot()
+    speeds, regimes, choices = (len(msgspec.msgpack.encode(one)) for one in (kept[0], kept[0].regimes, kept[1]))
+    assert speeds - regimes <= SPEEDS_BYTES
+    assert regimes <= REGIMES_BYTES + ROW_BYTES + len("DE-a")
+    assert choices <= BANDS_BYTES
+    assert len(kept[0].regimes.known) == 2 * MAX_REGIMES
+    gate = Gate(90_000, Zone.D, 2**62, True, Zone.D, longest_fault(), 90_000, 90_000, Zone.D, longest_fault())
+    gates = dict.fromkeys(RULES, gate)
+    assert len(msgspec.msgpack.encode(gates)) <= len(RULES) * GATE_BYTES
+
+
+def longest_fault() -> str:
+    return max((*FAULTS, *BEARING_FAULTS), key=len)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_whole_state_stays_within_what_is_foretold(channels: int) -> None:
+    load = Load(
+        assets=1,
+        channels=channels,
+        block_samples=512,
+        sampling_rate_hz=2048.0,
+        window=WindowSettings(hop_s=0.5, lateness_s=600.0),
+    )
+    (asset,), plant = load.configurations(), Plant(load, 1_700_000_000 * SECOND_NS)
+    pipeline = PartitionPipeline(ModelFolder(), Checkpoint(-1, 0, {}))
+    pipeline.process(0, b"L-0000", activation_of(asset, 1, "test"))
+    for number in range(160):
+        if number % 4 != 3 or number < 100:
+            pipeline.process(number + 1, b"L-0000", plant.block(0, number))
+    state = pipeline.checkpoint().states["L-0000"]
+    _, _, _, conditions, groups, *_ = msgspec.msgpack.decode(state)
+    learnt = sum(len(group[4]) for group in groups) + len(
+        msgspec.msgpack.encode(msgspec.msgpack.decode(conditions[1:])[2])
+    )
+    assert learnt <= channels * learnt_bytes(asset, {})
+    assert len(state) - learnt <= channels * own_bytes(asset)
 
 
 @pytest.mark.parametrize("name", SCORERS)

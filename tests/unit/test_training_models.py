@@ -57,7 +57,7 @@ def test_the_forest_scores_in_the_stream_as_where_it_was_fitted() -> None:
     x = np.random.default_rng(2).normal(size=(300, 30)).astype(np.float32)
     forest = trees.isolation_forest(x, KINDS["isolation-forest"].defaults, 1)
     scorer = reconstruction.load("forest", forest.export().SerializeToString(deterministic=True))
-    probe = np.concatenate([x[:20], 3 * x[20:40]])
+    probe = reconstruction.as_seen(np.concatenate([x[:20], 3 * x[20:40]]))
     np.testing.assert_allclose(
         reconstruction.root_mean(scorer.rebuild(probe.astype(np.float64))), forest.score(probe), atol=1e-5
     )
