@@ -24,6 +24,8 @@ _log = structlog.get_logger(__name__)
 
 #: Batches between a lane and the end of their processing: one is worked on, one is ready.
 _BATCHES: Final = 2
+#: How long a stop waits for its checkpoint, where the database is away.
+_STOP_S: Final = 10.0
 
 
 async def at_once() -> None:
@@ -115,7 +117,12 @@ def add_lane(app: faust.App, feed: Feed) -> None:
         async def on_stop(self) -> None:
             if self.watchdog is not None:
                 self.watchdog.end()
-            await self.lane.stop()
+            try:
+                async with asyncio.timeout(_STOP_S):
+                    await self.lane.stop()
+            except TimeoutError:
+                _log.critical("stopped_without_checkpoint", waited_s=_STOP_S, then="read again from the last one")
+                end()
 
         async def repeat(self, step: Callable[[], Awaitable[None]], pause_s: float) -> None:
             while not self.should_stop:

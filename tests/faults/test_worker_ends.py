@@ -172,3 +172,18 @@ def test_an_orderly_stop_is_quick_and_nothing_is_processed_again(rig: Rig) -> No
     for name in WORKERS:
         log = rig.worker(name).spec.log_file.read_text(encoding="utf-8").splitlines()
         assert all(json.loads(line)["event"] for line in log), "a log shipper takes one object a line"
+
+
+def test_a_stop_without_a_database_is_no_longer_and_what_follows_goes_on_from_the_checkpoint(rig: Rig) -> None:
+    partition, last = send(rig, good_blocks(rig, 4.0))
+    assert wait_until(lambda: applied(rig, partition) >= last, 60.0, 0.2)
+    rig.service("postgres").stop()
+    _, last = send(rig, good_blocks(rig, 4.0))
+    logs = [rig.worker(name).spec.log_file for name in WORKERS]
+    assert wait_until(lambda: all("awaited_part" in log.read_text() for log in logs), 60.0, 0.2)
+    assert max(rig.stop_workers()) <= GRACEFUL_S
+    assert any("stopped_without_checkpoint" in log.read_text() for log in logs)
+    rig.restart_service("postgres")
+    for name in WORKERS:
+        rig.services.supervisor.start(rig.worker(name).spec).await_ready()
+    assert wait_until(lambda: applied(rig, partition) >= last, 60.0, 0.2), "what wasn't stored isn't read again"
