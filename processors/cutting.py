@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from processors.reorder import Buffered, Part, Samples, slack_ns
+from processors.blocks import Buffered, Part, Samples, slack_ns
 
 #: A window cut short is kept in quarters of the full length.
 _PARTIAL_STEPS: Final = 4

@@ -15,11 +15,11 @@ from contracts import records as r
 from contracts.assets import AssetConfiguration
 from contracts.units import factor_to_canonical
 from processors.bands import BandState
+from processors.blocks import Samples
 from processors.configured import point_of
 from processors.cutting import IN_TIME, GroupWindow, Window
 from processors.judging import Judgement, WindowJudge
 from processors.own_features import FeatureCode
-from processors.reorder import Samples
 from processors.window import SampleWindows, WindowState
 
 #: One waveform of a channel is kept every so many windows, and whenever a condition is raised.

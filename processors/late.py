@@ -15,9 +15,9 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from processors.blocks import Buffered, Part, awaited, offsets_of, slack_ns
 from processors.cutting import CORRECTED, Cutter, Window
 from processors.few_bytes import packed, unpacked
-from processors.reorder import Buffered, Part, Samples, awaited, offsets_of, slack_ns
 
 #: What one channel group may keep: samples in bytes, and blocks for each channel (their places are in the snapshot).
 KEPT_BYTES: Final = 4 * 1024 * 1024
@@ -228,10 +228,3 @@ def late_state(kept: bytes, pending: Sequence[Pending], partial_ends: Sequence[t
         [packed(one_field) for one_field in zip(*with_places, strict=True)],
         [packed(one_field) for one_field in zip(*partial_ends, strict=True)],
     )
-
-
-def refill(blocks: Sequence[Buffered], part: Part, samples: Samples) -> None:
-    """Put back the block that lies where `part` says, wherever it is needed."""
-    for buffered in blocks:
-        if buffered.part.offset == part.offset:
-            buffered.part, buffered.samples = part, samples

@@ -4,62 +4,21 @@ Contiguous blocks pass at once. A block that leaves a gap is held until what is 
 out-of-order tolerance says that it won't: then the run breaks, and a new one begins after the hole.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Final
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
-from contracts.records import AcquisitionBlock
-from processors.few_bytes import digest, packed, unpacked
+from processors.blocks import Buffered, Part, awaited, offsets_of, slack_ns
+from processors.few_bytes import packed, unpacked
 
-Samples = NDArray[np.float32]
-
-#: A block may start this share of its length beside the expected time and still follow on (the device's clock drifts).
-_JITTER: Final = 0.25
 #: Ranges of lost sequence numbers that are remembered for a boot, to tell late blocks from duplicates.
 MISSING_RANGES: Final = 32
 #: Former boots whose sequence numbers are remembered, for the same reason, each with so many ranges.
 FORMER_BOOTS: Final = 4
 FORMER_RANGES: Final = 8
-
-
-class Part(msgspec.Struct, frozen=True):
-    """One block's place in the log and in time; ``boot`` stands for the device and its boot (``digest``)."""
-
-    offset: int
-    start_ns: int
-    n_samples: int
-    sequence: int
-    boot: bytes
-    speed_rpm: float | None
-    load_ratio: float | None
-
-    @classmethod
-    def of(cls, offset: int, block: AcquisitionBlock) -> "Part":
-        """Return the place of the block that lies at `offset`."""
-        boot = digest(f"{block.device_id}/{block.boot_id}")
-        return cls(offset, block.start_ns, block.n_samples, block.sequence, boot, block.speed_rpm, block.load_ratio)
-
-
-@dataclass(slots=True)
-class Buffered:
-    """A block with its samples (channels × samples); none until a recovery has read the block again.
-
-    ``after`` says why there is a hole before it (``lost``, ``restart``, ``idle``); none where it follows on.
-    """
-
-    part: Part
-    samples: Samples | None
-    after: str | None = None
-
-    @classmethod
-    def awaited(cls, offset: int, start_ns: int = 0) -> "Buffered":
-        """Return the block at `offset` before a recovery has read it again; it starts at `start_ns` or later."""
-        return cls(Part(offset, start_ns, 0, -1, b"", None, None), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,18 +254,3 @@ class Reorder:
         self.boot, *self._former = boots
         self.end_ns, self.running = state.end_ns, state.running
         self.held = awaited(state.held, from_ns)
-
-
-def offsets_of(blocks: Iterable[Buffered]) -> bytes:
-    """Return where blocks lie in the log, in few bytes: whatever else is known of them is read there again."""
-    return packed(block.part.offset for block in blocks)
-
-
-def awaited(offsets: bytes, from_ns: int = 0) -> list[Buffered]:
-    """Return the blocks of `offsets_of`, to be read again; none of them is older than `from_ns`."""
-    return [Buffered.awaited(offset, from_ns) for offset in unpacked(offsets)]
-
-
-def slack_ns(part: Part, sampling_rate_hz: float) -> float:
-    """Return how far a block may start beside the expected time and still follow on, ns."""
-    return _JITTER * part.n_samples * 1e9 / sampling_rate_hz

@@ -16,9 +16,10 @@ import msgspec
 from contracts.assets import WindowSettings
 from contracts.errors import BadRecord, Reason
 from contracts.records import Acquisition, AcquisitionBlock
+from processors.blocks import Buffered, Part, Samples, awaited, offsets_of, refill
 from processors.cutting import FEWEST_SAMPLES, Cutter, Grid, Window
-from processors.late import LateState, LateWindows, Pending, refill
-from processors.reorder import Buffered, Hole, Part, Reorder, ReorderState, Samples, awaited, offsets_of
+from processors.late import LateState, LateWindows, Pending
+from processors.reorder import Hole, Reorder, ReorderState
 
 
 class WindowState(msgspec.Struct, array_like=True):
