@@ -53,7 +53,7 @@ _STYLE: Final = (
     "div{overflow-x:auto}"
     "table{border-collapse:collapse;margin:1rem 0;font-variant-numeric:tabular-nums}"
     "td,th{border:1px solid #90a0b0;padding:.25rem .6rem;text-align:left;vertical-align:top}"
-    "th{background:#eef2f6}td.number{text-align:right;white-space:nowrap}"
+    "th{background:#eef2f6}td.number{text-align:right}td.number,td:nth-child(-n+2){white-space:nowrap}"
     ".verdict{font-weight:600;padding:.5rem .8rem;border-left:.4rem solid #90a0b0;background:#eef2f6}"
     ".verdict.met{border-color:#1a7f37;background:#e6f4ea}.verdict.missed{border-color:#c62828;background:#fdecea}"
     "td.met{color:#1a7f37;font-weight:600}td.missed{color:#c62828;font-weight:600}"
