@@ -16,6 +16,8 @@ from contracts.model_card import ModelCard, as_json, as_markdown, check_features
 BUNDLED_FOLDER: Final = pathlib.Path(__file__).resolve().parent.parent / "models" / "onnx"
 #: Larger files are refused (bytes).
 MAX_MODEL_BYTES: Final = 64 * 1024 * 1024
+#: Models of a folder that a refusal names.
+_NAMED: Final = 8
 
 
 class ModelFolder:
@@ -54,12 +56,23 @@ class ModelFolder:
             it or its card says, or the model was trained on other features.
         """
         path = self._folder / f"{file_stem(name, version)}.onnx"
+        checksum = path.with_suffix(".sha256")
+        if path.is_file() and not checksum.is_file():
+            raise ConfigurationError(
+                f"model {name} version {version} has no checksum beside it: write it where the file was made, by"
+                f" `sha256sum {path.name} > {checksum.name}`"
+            )
         try:
             size = path.stat().st_size
             if size > MAX_MODEL_BYTES:
                 raise ConfigurationError(f"model {path} has {size} bytes, at most {MAX_MODEL_BYTES} allowed")
             content = path.read_bytes()
-            stated = path.with_suffix(".sha256").read_text(encoding="ascii").split(maxsplit=1)[0]
+            stated = checksum.read_text(encoding="ascii").split(maxsplit=1)[0]
+        except FileNotFoundError:
+            there = ", ".join(sorted(file.stem for file in self._folder.glob("*.onnx"))[:_NAMED]) or "none"
+            raise ConfigurationError(
+                f"no model {name} version {version}: {path} isn't there; the folder has {there}"
+            ) from None
         except (OSError, UnicodeDecodeError, IndexError) as error:
             raise ConfigurationError(f"model {name} version {version} can't be read: {error}") from None
         card = read_card(path)

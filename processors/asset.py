@@ -247,7 +247,7 @@ class AssetPipeline:
             return
         self._refused |= failed
         for key, why in failed.items():
-            self._refused[key] = refusal(key, why, self._in_force)
+            self._refused[key] = refusal(key, why, self._in_force, self._refused)
         self._swap_models()
         results.conditions.extend(self._conditions.models(at_ns, self._unfit))
 

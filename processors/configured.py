@@ -92,8 +92,7 @@ def misfits(config: AssetConfiguration, models: ports.ModelStore, code: FeatureC
             continue
         if said and not code.accepts(said):
             found[model.key] = f"model {model.key} was trained for feature code {said[:64]}, {code.code_hash} is in use"
-    left = in_force(config, found)
-    return {key: refusal(key, why, left) for key, why in found.items()}
+    return {key: refusal(key, why, config, found) for key, why in found.items()}
 
 
 def check_configuration(config: AssetConfiguration, models: ports.ModelStore, code: FeatureCode = ENGINE_ALONE) -> None:

@@ -67,10 +67,31 @@ def failures(channels: Iterable[r.ChannelAssessment]) -> dict[str, str]:
     return {key: f"{key} gave no finite score for {', '.join(ids)}" for key, ids in found.items()}
 
 
-def refusal(key: str, why: str, config: AssetConfiguration) -> str:
-    """Return the sentence that tells why a model is refused and what takes its place; `config` is in force after it."""
-    heir = next((model.key for model in config.models if model.stands_in_for == key), None)
-    then = f"{heir} takes its place" if heir is not None else "no other model stands in for it"
+def refusal(key: str, why: str, config: AssetConfiguration, refused: Collection[str]) -> str:
+    """Return the sentence that tells why a model is refused and what scores in its place.
+
+    Parameters
+    ----------
+    key, why : str
+        The model, ``name@version``, and what happened.
+    config : AssetConfiguration
+        What was in force before.
+    refused : collection of str
+        All models that are refused from now on.
+
+    Examples
+    --------
+    >>> new = ModelReference(name="ae", version="2", shadow=True)
+    >>> pump = AssetConfiguration(asset_id="P", site_id="s", name="P", asset_type="pump", models=(new,))
+    >>> refusal("ae@2", "ae@2 gave no finite score", pump, {"ae@2"})
+    'ae@2 gave no finite score; it scored in shadow alone: what scores for real goes on'
+    """
+    heirs = (model.key for model in config.models if model.stands_in_for == key and model.key not in refused)
+    heir = next(heirs, None)
+    if any(model.key == key and model.shadow for model in config.models):
+        then = "it scored in shadow alone: what scores for real goes on"
+    else:
+        then = f"{heir} takes its place" if heir is not None else "no other model stands in for it"
     return f"{why}; {then}"
 
 

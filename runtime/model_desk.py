@@ -49,6 +49,8 @@ _REACHES: Final = {
 }
 #: Steps after which a model scores something: it is examined first.
 _EXAMINED: Final = frozenset({"stage", "canary", "promote"})
+#: Steps after which a model scores for real: not where it has failed already.
+_FOR_REAL: Final = frozenset({"canary", "promote"})
 _SCORING: Final = frozenset({Stage.STAGED, Stage.CANARY, Stage.PRODUCTION})
 _LONGEST_CARD: Final = 65_536
 _LONGEST_REASON: Final = 1000
@@ -105,9 +107,12 @@ class ModelDesk:
     async def take(self, action: str, one: ModelVersion, step: Step, why: str) -> dict[str, Any]:
         """Take a step of one version, put what follows from it into force, and return what has changed."""
         counts: dict[str, int] = {}
+        refused: list[str] = []
         if action in _EXAMINED:
             await self._examine(one)
             counts = await self._window_counts(one)
+        if action in _FOR_REAL:
+            refused = await self.registry.refused_on(one.key)
 
         def change(versions: list[ModelVersion], assets: list[AssetConfiguration]) -> Sequence[ModelVersion]:
             now = next(other for other in versions if other.key == one.key)
@@ -116,8 +121,10 @@ class ModelDesk:
             changed = step(now, versions, assets)
             if action in _EXAMINED:
                 after = {**{each.key: each for each in versions}, **{each.key: each for each in changed}}
-                for asset in assets:
-                    check_state(deployed(asset, list(after.values())), counts)
+                new = [deployed(asset, list(after.values())) for asset in assets]
+                for asset in new:
+                    check_state(asset, counts)
+                _check_not_refused(one.key, new, refused)
             return changed
 
         done = await self.change(action, change, why)
@@ -136,6 +143,9 @@ class ModelDesk:
             "action": action,
             "changed": [f"{one.key} {one.stage}" for one in done.versions],
             "assets": [asset.asset_id for asset in done.assets],
+            "scoring": {
+                asset.asset_id: [model.key for model in asset.models if not model.shadow] for asset in done.assets
+            },
             "activated": await self._put_into_force(),
             "mlflow": await self._tell_mlflow(),
         }
@@ -192,6 +202,17 @@ class ModelDesk:
             "in_shadow_for": [asset_id for asset_id, model in scoring.items() if model.shadow],
             "canary_shares": smallest_shares(one, assets),
         }
+
+
+def _check_not_refused(key: str, assets: Sequence[AssetConfiguration], refused: Sequence[str]) -> None:
+    """Refuse a configuration in which a model would score for real where it has been refused."""
+    real = [asset.asset_id for asset in assets if any(one.key == key and not one.shadow for one in asset.models)]
+    where = sorted(set(real) & set(refused))
+    if where:
+        raise ConfigurationError(
+            f"{key} is refused on {', '.join(where)}: the alarm `model_refused` there says why; choose other assets by"
+            " --asset, or roll it back and sunset it"
+        )
 
 
 def at_model_desk(work: Callable[[ModelDesk], Awaitable[T]]) -> T:

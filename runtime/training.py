@@ -191,7 +191,9 @@ def _history(data: Data, settings: Settings, code: FeatureCode) -> FeatureTable:
     url = settings.database_url or (None if running is None else running.database)
     if url is None:
         raise ConfigurationError("no database: set FAULTLINE_DATABASE_URL, or start ./faultline up")
-    if data.from_ns is None or data.to_ns is None or data.from_ns >= data.to_ns:
+    if data.from_ns is None or data.to_ns is None:
+        raise ConfigurationError("--asset needs a span of its history: --from and --to, e.g. 2026-01-31T08:00:00Z")
+    if data.from_ns >= data.to_ns:
         raise ConfigurationError("--asset needs --from before --to")
     from_ns, to_ns = data.from_ns, data.to_ns
 

@@ -17,13 +17,37 @@ from contracts.errors import SignalError
 from contracts.units import factor_to_canonical
 from pipelines.evaluation.causality import judged
 from pipelines.evaluation.pointwise import MONTH_S, false_warnings
-from pipelines.evaluation.result import Result
+from pipelines.evaluation.result import Published, Result
 from processors.first_detection import LEARNT, SETTLING, risen
 
 F64 = NDArray[np.float64]
 
 #: Until this share of its life a machine is taken for healthy.
 HEALTHY_SHARE: Final = 1.0 / 3.0
+
+_SOURCE: Final = (
+    "Pham, Vu & Ngo (2026), ERSD 2026: github.com/vutrilongdp-create/bearing---fpt---cwt--cnn---lstm, README, "
+    '"FPT per bearing" and "Model summary"'
+)
+_DIFFERS: Final = (
+    "six runs (1_1, 1_2, 2_1, 2_2, 3_1, 3_2), learnt on four others; false are warnings before a reference from the "
+    "level, not those in the first third"
+)
+PUBLISHED: Final = (
+    Published("warned_before_the_end", 6, "CNN on wavelet images", _SOURCE, _DIFFERS),
+    Published("false_alarms", 2, "CNN on wavelet images", _SOURCE, _DIFFERS),
+    Published("warned_before_the_end", 6, "CNN-LSTM", _SOURCE, _DIFFERS),
+    Published("false_alarms", 2, "CNN-LSTM", _SOURCE, _DIFFERS),
+)
+#: When the same CNN first warned of a run, s: the number of its file, ten seconds each.
+PUBLISHED_WARNINGS_S: Final = {
+    "Bearing1_1": 150.0,
+    "Bearing1_2": 640.0,
+    "Bearing2_1": 2800.0,
+    "Bearing2_2": 2350.0,
+    "Bearing3_1": 4930.0,
+    "Bearing3_2": 15970.0,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,9 +96,10 @@ def evaluate_femto(folder: Path) -> Result:
         files=tuple(rows),
         seeds=(),
         settings={"detector": "rise of the level in every direction", "learnt_windows": SETTLING + LEARNT},
-        published=(),
-        goals={"warned_before_the_end": "all runs", "false_alarms": "0"},
+        published=PUBLISHED,
+        goals={"warned_before_the_end": f"≥ {len(rows)}", "false_alarms": "≤ 0"},
         notes=(
+            "The published first warning is that of the CNN on wavelet images; of Bearing1_1 it is a false alarm.",
             "The remaining lives of the challenge are answered by evaluate rul.",
             "The rule for steep rises was added after a development run had been noticed in its last window only.",
             "Nothing is drawn at random: there is no seed.",
@@ -123,6 +148,7 @@ def _row(run: Run) -> dict[str, Any]:
         "file": run.name,
         "life_s": run.life_s,
         "first_warning_s": first_s,
+        "published_warning_s": PUBLISHED_WARNINGS_S.get(run.name),
         "share_of_life": None if first_s is None else first_s / run.life_s,
         "lead_s": None if first_s is None else float(run.times_s[-1]) - first_s,
         "false_alarms": false_warnings(warned & healthy, ~healthy),

@@ -27,11 +27,12 @@ KNOWN_CAUSE: Final = "realKnownCause"
 #: Mean decades of rarity from which a warning is given when nothing is optimised.
 FIXED: Final = 1.0
 
-_SOURCE: Final = "NAB, whole corpus, standard profile, optimised threshold: github.com/numenta/NAB, final_results.json"
+_SOURCE: Final = "NAB, standard profile: github.com/numenta/NAB at ea702d7 (2024-12-03), results/final_results.json"
+_DIFFERS: Final = "whole corpus of 58 files, threshold optimised on it; here the scored groups in the folder"
 PUBLISHED: Final = (
-    Published("nab_score", 74.9, "ARTime", _SOURCE),
-    Published("nab_score", 70.1, "Numenta HTM", _SOURCE),
-    Published("nab_score", 69.9, "contextOSE", _SOURCE),
+    Published("nab_score", 74.9, "ARTime", _SOURCE, _DIFFERS),
+    Published("nab_score", 70.1, "Numenta HTM", _SOURCE, _DIFFERS),
+    Published("nab_score", 69.9, "contextOSE", _SOURCE, _DIFFERS),
 )
 
 

@@ -8,20 +8,21 @@ import msgspec
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A figure of others: of which measure, who reached it, and where that stands."""
+    """A figure of others: of which measure, who reached it, where that stands, and what was otherwise than here."""
 
     measure: str
     value: float
     who: str
     source: str
+    differs: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
     """The evaluation of one data set.
 
-    ``goals`` are bounds that were set beforehand, as text by measure; ``notes`` are what a reader must know to judge
-    the figures.
+    ``goals`` are bounds that were set beforehand, as text by measure: ``≥ 0.8``, ``≤ 0.12``, or ``all of 1, 6, 13``;
+    ``notes`` are what a reader must know to judge the figures.
     """
 
     task: str

@@ -30,10 +30,32 @@ DETECTED: Final = 0.94
 
 #: Faults that principal components are known to find in more than 94 % of rows (T² or Q).
 KNOWN: Final = (1, 2, 6, 7, 8, 12, 13, 14)
-_SOURCE: Final = "stated with the goal of this evaluation; the original wasn't looked up"
-PUBLISHED: Final = (
-    Published("faults_detected", 8, f"PCA, T² or Q: faults {', '.join(map(str, KNOWN))}; FAR 7.5-23 %", _SOURCE),
+_XIAO: Final = (
+    "Xiao, Kordon & Sen (2023), Annual Conference of the PHM Society 15(1), doi:10.36001/phmconf.2023.v15i1.3578, "
+    "tables 2 and 3"
 )
+_OTHER_RUNS: Final = "21 faults simulated anew, 960 normal rows learnt from; FAR is the mean over the runs"
+_DIALLO: Final = (
+    "Diallo et al. (2026), Reliability Engineering & System Safety 267, 111890, doi:10.1016/j.ress.2025.111890, "
+    "tables 4 and 5"
+)
+_RIETH: Final = "20 faults of Rieth et al. (2017), 500 normal runs learnt from and 500 to count false alarms"
+PUBLISHED: Final = (
+    Published("faults_detected", 9, "PCA, SPE", _XIAO, _OTHER_RUNS),
+    Published("far", 0.050, "PCA, SPE", _XIAO, _OTHER_RUNS),
+    Published("faults_detected", 5, "PCA, T²", _XIAO, _OTHER_RUNS),
+    Published("far", 0.026, "PCA, T²", _XIAO, _OTHER_RUNS),
+    Published("faults_detected", 11, "deep autoencoder", _XIAO, _OTHER_RUNS),
+    Published("far", 0.025, "deep autoencoder", _XIAO, _OTHER_RUNS),
+    Published("faults_detected", 7, "PCA, SPE with a limit of 1 %", _DIALLO, _RIETH),
+    Published("far", 0.0094, "PCA, SPE with a limit of 1 %", _DIALLO, _RIETH),
+)
+_SHARES: Final = (
+    *(1.0, 0.99, 0.076, 1.0, 0.31, 1.0, 1.0, 0.98, 0.056, 0.42, 0.77),
+    *(0.98, 0.96, 1.0, 0.059, 0.32, 0.94, 0.91, 0.35, 0.53, 0.5),
+)
+#: Share of each fault's rows that PCA warned of, the larger one of T² and SPE, as published by Xiao, Kordon & Sen.
+PUBLISHED_SHARES: Final = dict(enumerate(_SHARES, start=1))
 
 
 def evaluate_tep(folder: Path) -> Result:
@@ -56,17 +78,19 @@ def evaluate_tep(folder: Path) -> Result:
         warned = judged(series.name, detector, series.values, ONSET) > 0.0
         row = pointwise.file_row(series, warned, 0)
         row["detected_share"] = None if row["mar"] is None else 1.0 - row["mar"]
+        row["published_share"] = None if row["mar"] is None else PUBLISHED_SHARES.get(_fault(row))
         rows.append(row)
         counts += pointwise.count(warned, series.abnormal)
     detected = [_fault(row) for row in rows if row["detected_share"] is not None and row["detected_share"] > DETECTED]
     present = [_fault(row) for row in rows if row["detected_share"] is not None]
+    known = [fault for fault in KNOWN if fault in present]
     return Result(
         task="detection",
         data_set="tep",
         measures={
             **pointwise.over_all(rows, counts),
             "faults_detected": detected,
-            "known_faults": [fault for fault in KNOWN if fault in present],
+            "known_faults": known,
             "known_faults_detected": [fault for fault in KNOWN if fault in detected],
         },
         files=tuple(rows),
@@ -79,9 +103,11 @@ def evaluate_tep(folder: Path) -> Result:
             "blocks": BLOCKS,
         },
         published=PUBLISHED,
-        goals={"far": "≤ 0.02", "known_faults_detected": "all of known_faults"},
+        goals={"far": "≤ 0.02"} | ({"known_faults_detected": f"all of {', '.join(map(str, known))}"} if known else {}),
         notes=(
             "F1 and MAR are over all faults, those included that no detector is known to see (3, 9, 15).",
+            f"Detected means: in more than {100 * DETECTED:.0f} % of a fault's rows. The published share of rows is the"
+            " larger one of PCA's T² and SPE (Xiao, Kordon & Sen).",
             "Shares of the variance were compared on the development faults; none changed what PCA is known to find.",
             "Nothing is drawn at random: there is no seed.",
         ),

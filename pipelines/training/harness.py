@@ -149,7 +149,7 @@ class _Work:
         if (~faulty).sum() < _FEWEST_EXAMPLES or (self.wish.kind.learns_faults and not faulty.any()):
             raise ConfigurationError(
                 f"{self.table.source}: {(~faulty).sum()} healthy and {faulty.sum()} faulty examples to learn from; at"
-                f" least {_FEWEST_EXAMPLES} healthy ones needed"
+                f" least {_FEWEST_EXAMPLES} healthy ones needed, beside the machine that is held out (--hold-out)"
                 + (", and some faulty" if self.wish.kind.learns_faults else "")
             )
         depth = np.arange(self.wish.kind.window_count)

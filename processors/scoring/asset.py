@@ -21,7 +21,7 @@ from contracts.assets import AssetConfiguration
 from contracts.features import FEATURE_NAMES
 from contracts.records import Score
 from processors.scoring import reconstruction
-from processors.scoring.baseline import Baseline, Regime, robust_zs
+from processors.scoring.baseline import Baseline, Regime, centres_and_scales
 from processors.scoring.calibration import Calibration
 from processors.scoring.challengers import HALF_SPACE_TREES, SCORERS, Challenger, challengers_of
 from processors.scoring.explanation import Reasons
@@ -184,13 +184,14 @@ class AssetScoring:
             raise ValueError(f"values {values.shape} and learn {learn.shape}; {shape} and {shape[:1]} expected")
         x = np.where(np.isfinite(values), values, np.nan).astype(np.float64)
         learnt = [channel.baseline.visit(regime) for channel in self._channels]
-        z = robust_zs(learnt, x)
+        centres, scales = centres_and_scales(learnt)
+        z = np.asarray((x - centres) / scales)
         known = np.asarray(~np.isnan(z).all(axis=1))
         if self._rows is not None:
             if start_ns is None:
                 raise ValueError("models that look at windows in a row need the window's start")
             self._rows.take(reconstruction.as_seen(z), start_ns, regime, known, learn)
-        reasons = Reasons(x, learnt)
+        reasons = Reasons(x, centres, scales)
         scores = baseline_scores(z, learnt, reasons)
         for challenger in self._challengers:
             self._challenge(challenger, z, learnt, known.tolist(), learn, reasons, scores)
@@ -210,13 +211,13 @@ class AssetScoring:
         """Append the challenger's score of each channel, and calibrate it where the window is normal."""
         values, weights = self._values(challenger, z, learnt)
         thresholds: list[float | None] = [None] * len(values)
-        flagged = []
+        key, flagged = challenger.key, []
         for row, (value, regime, may) in enumerate(
             zip(values, learnt, self._may_learn(challenger, learn), strict=True)
         ):
             if regime is None or value is None or not known[row] or not math.isfinite(value):
                 continue
-            calibration = regime.calibrations.setdefault(challenger.key, Calibration())
+            calibration = regime.calibrations.setdefault(key, Calibration())
             threshold = thresholds[row] = calibration.threshold
             if threshold is not None and value > threshold:
                 flagged.append(row)

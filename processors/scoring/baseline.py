@@ -196,13 +196,13 @@ def robust_z(regime: Regime, values: NDArray[np.float64]) -> NDArray[np.float64]
     z : ndarray, shape (F,), float64
         NaN where the value or the baseline is undefined.
     """
-    z: NDArray[np.float64] = robust_zs([regime], values[np.newaxis])[0]
-    return z
+    centres, scales = centres_and_scales([regime])
+    return np.asarray((values - centres[0]) / scales[0])
 
 
-def robust_zs(regimes: Sequence[Regime | None], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return ``robust_z`` of each row of values, (n, F), by its regime; NaN where that isn't learnt."""
+def centres_and_scales(regimes: Sequence[Regime | None]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the median and the robust spread of every feature in each regime, (n, F); NaN where it isn't learnt."""
     unknown = np.full(len(FEATURE_NAMES), np.nan, dtype=np.float32)
     centres = [unknown if regime is None or regime.centre is None else regime.centre for regime in regimes]
     scales = [unknown if regime is None or regime.scale is None else regime.scale for regime in regimes]
-    return np.asarray((values - np.array(centres, dtype=np.float64)) / np.array(scales, dtype=np.float64))
+    return np.array(centres, dtype=np.float64), np.array(scales, dtype=np.float64)

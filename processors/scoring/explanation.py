@@ -1,14 +1,15 @@
 """Why a score is high, in the field's words: which features left their baseline, from what to what."""
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Sequence
+from typing import Any, Final
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from contracts.features import FEATURE_INDEX, FEATURES
 from contracts.records import Evidence
-from processors.scoring.baseline import FLAG_Z, Regime
+from processors.scoring.baseline import FLAG_Z
 
 #: Features of which more is worse. A fall isn't counted: it is the regime's, or the sensor's, business.
 SEVERITY_FEATURES: Final = (
@@ -75,51 +76,55 @@ class Reasons:
     ----------
     values : ndarray, shape (n, F), float64
         The window's features, in the catalogue's units.
-    learnt : sequence of Regime or None
-        Each channel's regime, where it has been learnt.
+    centres, scales : ndarray, shape (n, F), float64
+        The baselines of the channels' regimes.
     """
 
-    def __init__(self, values: NDArray[np.float64], learnt: Sequence[Regime | None]) -> None:
-        self._values = values
-        self._learnt = learnt
-        self._said: dict[tuple[int, int], Evidence] = {}
+    def __init__(self, values: NDArray[np.float64], centres: NDArray[np.float64], scales: NDArray[np.float64]) -> None:
+        self._values, self._centres, self._scales = values, centres, scales
+        self._known = np.isfinite(values) & np.isfinite(centres)
+        self._said: dict[int, Evidence] = {}
 
-    def heaviest(self, rows: Iterable[int], weights: NDArray[np.float64]) -> dict[int, tuple[Evidence, ...]]:
-        """Return for some channels the features that weigh most, (n, F); NaN or weights ≤ 0 are left out."""
-        chosen = [row for row in rows if self._learnt[row] is not None]
-        of_rows = weights[chosen]
-        columns = np.argsort(-np.where(of_rows > 0.0, of_rows, -np.inf), axis=1, kind="stable")[:, :MAX_FACTS]
-        counts = (of_rows > 0.0).sum(axis=1)
-        return {
-            row: tuple([self._said.get((row, column)) or self._say(row, column) for column in heaviest[:count]])
-            for row, heaviest, count in zip(chosen, columns.tolist(), counts.tolist(), strict=True)
-        }
+    def heaviest(self, rows: Sequence[int], weights: NDArray[np.float64]) -> dict[int, tuple[Evidence, ...]]:
+        """Return for some channels the features that weigh most, (n, F).
 
-    def _say(self, row: int, column: int) -> Evidence:
-        regime, feature, now = self._learnt[row], FEATURES[column], self._values.item(row, column)
-        if regime is None or regime.centre is None or regime.scale is None:
-            raise ValueError(f"channel {row} has no baseline to compare with")
-        before, spread = regime.centre.item(column), FLAG_Z * regime.scale.item(column)
-        self._said[row, column] = said = Evidence(
-            name=feature.name,
-            value=now,
-            unit=feature.unit,
-            limit=before + spread if now >= before else before - spread,
-            frequency_hz=None,
-            text=f"{_SAID[column]} {_change(before, now, feature.unit)}",
-        )
-        return said
+        Left out are weights that aren't above 0, and features that the window or the baseline doesn't know: a model
+        rebuilds those, too.
+        """
+        of_rows = np.where(self._known[rows], weights[rows], np.nan)
+        heavy = of_rows > 0.0
+        columns = np.argsort(-np.where(heavy, of_rows, -np.inf), axis=1, kind="stable")[:, :MAX_FACTS]
+        # a place is that of a feature of a channel: row by row, as in `values`
+        places = (columns + np.array(rows, np.intp)[:, np.newaxis] * len(FEATURES)).tolist()
+        chosen = [of_row[:count] for of_row, count in zip(places, heavy.sum(axis=1).tolist(), strict=True)]
+        said = self._said
+        self._say([place for of_row in chosen for place in of_row if place not in said])
+        return {row: tuple([said[place] for place in of_row]) for row, of_row in zip(rows, chosen, strict=True)}
+
+    def _say(self, places: list[int]) -> None:
+        now, before = self._values.take(places), self._centres.take(places)
+        spread = FLAG_Z * self._scales.take(places)
+        limits = np.where(now >= before, before + spread, before - spread).tolist()
+        columns = (np.array(places, np.intp) % len(FEATURES)).tolist()
+        facts = map(_fact, columns, now.tolist(), before.tolist(), limits)
+        # all at once, since a frozen record's own constructor takes twice as long
+        self._said.update(zip(places, msgspec.convert(list(facts), list[Evidence]), strict=True))
 
 
-def _change(before: float, now: float, unit: str) -> str:
-    """Return what an analyst says of a change: levels by their difference, quantities from what to what."""
-    if unit == "dB":
-        return f"{now - before:+.0f} dB"
-    return f"{before:.2g} → {now:.2g}" if unit == "1" else f"{before:.2g} → {now:.2g} {unit}"
+def _fact(column: int, now: float, before: float, limit: float) -> dict[str, Any]:
+    """Return the fields of an `Evidence`; as analysts do, levels are told by their difference, the rest from … to."""
+    name, unit, words, shown = _SAID[column]
+    change = f"{now - before:+.0f}" if unit == "dB" else f"{before:.2g} → {now:.2g}"
+    text = f"{words} {change}{shown}"
+    return {"name": name, "value": now, "unit": unit, "limit": limit, "frequency_hz": None, "text": text}
 
 
 def _words(name: str) -> str:
     return _WORDS.get(name) or name.removesuffix("_hz").removesuffix("_g").replace("_", " ")
 
 
-_SAID: Final = tuple(_words(feature.name) for feature in FEATURES)
+#: Name, unit and words of each feature, and how the unit is shown.
+_SAID: Final = tuple(
+    (feature.name, feature.unit, _words(feature.name), "" if feature.unit == "1" else f" {feature.unit}")
+    for feature in FEATURES
+)

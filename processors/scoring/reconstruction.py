@@ -114,9 +114,11 @@ class Autoencoder:
         probe = np.random.default_rng(20816).normal(scale=3.0, size=(max(_BATCHES), *self._shape))
         probe[0], probe[1] = CLIP_Z, -CLIP_Z
         results = [np.concatenate([self.rebuild(rows) for rows in _split(probe, size)]) for size in _BATCHES]
-        if not np.isfinite(results[0]).all():
+        failed = int((~np.isfinite(results[0]).all(axis=1)).sum())
+        if failed:
             raise ConfigurationError(
-                f"model {name} fails or gives results that aren't finite for inputs within ±{CLIP_Z:g}"
+                f"model {name} fails or gives results that aren't finite for {failed} of {len(probe)} inputs within"
+                f" ±{CLIP_Z:g}"
             )
         again = np.concatenate([self.rebuild(rows) for rows in _split(probe, 1)])
         if again.tobytes() != results[0].tobytes():
@@ -167,4 +169,6 @@ def _session(name: str, content: bytes) -> Any:
     try:
         return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 -- onnxruntime raises a dozen types without a common root
-        raise ConfigurationError(f"model {name} can't be loaded: {str(error)[:500]}") from None
+        raise ConfigurationError(
+            f"model {name} can't be loaded, its {len(content)} bytes are no whole ONNX model: {str(error)[:500]}"
+        ) from None

@@ -83,13 +83,13 @@ def _run(
     results = list(_shown(console, evaluations[file_format](data), as_json=as_json))
     if report is not None:
         for path in report_card.write(report, results):
-            console.print(f"written: {path}", highlight=False)
+            console.print(f"written: {path}", highlight=False, soft_wrap=True)
 
 
 def _shown(console: Console, results: Iterable[Result], *, as_json: bool) -> Iterator[Result]:
     """Print each result as soon as it is there."""
     for result in results:
-        console.print(report_card.as_markdown(result), highlight=False, markup=False)
+        console.print(report_card.as_markdown(result), highlight=False, markup=False, soft_wrap=True)
         if as_json:
             print(json.dumps(result.as_object()), flush=True)
         yield result

@@ -6,9 +6,6 @@ from typing import Annotated, Any, Final
 
 import msgspec
 import typer
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from contracts.assets import AssetConfiguration
 from contracts.errors import ConfigurationError, NotFound
@@ -17,6 +14,7 @@ from processors import promotion
 from runtime.command_line import moment_ns
 from runtime.model_comparison import compare_on_assets, print_comparison
 from runtime.model_desk import ModelDesk, Step, at_model_desk
+from runtime.model_words import print_step, print_version, print_versions
 
 models: Final = typer.Typer(
     name="models",
@@ -43,13 +41,7 @@ def list_models(*, as_json: _Json = False) -> None:
     if as_json:
         print(json.dumps({"models": rows}))
         return
-    table = Table("model", "stage", "instead of", "share", "scores for", "in shadow for", "feature code")
-    for row in rows:
-        share = "by name" if row["canary_asset_ids"] else f"{row['share']:g}"
-        counts = (share, f"{len(row['scores_for'])} assets", f"{len(row['in_shadow_for'])} assets")
-        code = "this" if row["current"] else f"another: {row['feature_hash']}"
-        table.add_row(f"{row['name']}@{row['version']}", row["stage"], row["slot"], *counts, escape(code))
-    Console().print(table)
+    print_versions(rows)
 
 
 @models.command("show")
@@ -61,7 +53,8 @@ def show(name: _Name, version: _Version, *, as_json: _Json = False) -> None:
         if not history:
             raise NotFound(f"no model {name}@{version}; `faultline models list` names them")
         known = [one for one in await desk.registry.versions() if (one.name, one.version) == (name, version)]
-        described = desk.described(known[0], await desk.assets()) if known else {"name": name, "version": version}
+        unknown = {"name": name, "version": version, "stage": "refused"}
+        described = desk.described(known[0], await desk.assets()) if known else unknown
         refused = await desk.registry.refused_on(f"{name}@{version}")
         card = await desk.registry.card(name, version)
         return {**described, "refused_on": refused, "card": card, "history": history}
@@ -70,14 +63,7 @@ def show(name: _Name, version: _Version, *, as_json: _Json = False) -> None:
     if as_json:
         print(json.dumps(shown))
         return
-    for field, value in shown.items():
-        if field not in {"history", "card"}:
-            print(f"{field:<18} {_listed(value)}")
-    for step in shown["history"]:
-        stages = f"{step['from_stage'] or '-'} → {step['to_stage'] or '-'}"
-        print(f"{step['at']}  {step['action']:<8} {stages:<22} {step['actor']}: {step['reason']}")
-    if shown["card"]:
-        print(f"\n{shown['card']}")
+    print_version(shown)
 
 
 @models.command("propose")
@@ -153,7 +139,14 @@ def stage(
         unknown = set(asset or ()) - {known.asset_id for known in assets}
         if unknown:
             raise NotFound(f"no asset {', '.join(sorted(unknown))}; `faultline assets list` names them")
-        return [promotion.stage(one, everyone, asset or (), asset_type or ())]
+        types = {known.asset_type for known in assets}
+        if not set(asset_type or ()) <= types:
+            strange = ", ".join(sorted(set(asset_type or ()) - types))
+            raise NotFound(f"no asset is of type {strange!r}; the types here: {', '.join(sorted(types)) or 'none'}")
+        staged = promotion.stage(one, everyone, asset or (), asset_type or ())
+        if not any(promotion.in_scope(staged, known) for known in assets):
+            raise ConfigurationError(f"no asset would be in the scope of {one.key}; `faultline assets list` names them")
+        return [staged]
 
     _take("stage", name, version, step, why, as_json=as_json)
 
@@ -289,12 +282,6 @@ def compare(
         print_comparison(result)
 
 
-def _listed(value: Any) -> str:
-    if isinstance(value, dict):
-        value = [f"{key} from {least:g}" for key, least in value.items()]
-    return ", ".join(value) if isinstance(value, (list, tuple)) else str(value)
-
-
 def _take(action: str, name: str, version: str, step: Step, why: str, *, as_json: bool) -> None:
     async def work(desk: ModelDesk) -> dict[str, Any]:
         return await desk.take(action, await desk.version(name, version), step, why)
@@ -306,10 +293,4 @@ def _say(result: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print(json.dumps(result))
         return
-    print(f"{result['action']}: {', '.join(result['changed']) or 'nothing to do'}")
-    if result.get("scores_for") or result.get("in_shadow_for"):
-        print(f"scores for real on: {', '.join(result['scores_for']) or 'none'}")
-        print(f"in shadow on: {', '.join(result['in_shadow_for']) or 'none'}")
-    if result.get("activated"):
-        print(f"now in force: {', '.join(result['activated'])}")
-    print(f"MLflow: {result['mlflow']}")
+    print_step(result)

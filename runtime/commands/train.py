@@ -207,7 +207,14 @@ def _tell(progress: Progress, task: object, finished: int, best: float) -> None:
 
 def _show(done: Recorded, *, as_json: bool) -> None:
     console = Console(stderr=as_json)
-    console.print(as_markdown(done.trained.card), highlight=False, markup=False)
-    console.print(f"written: {done.path} and its card", highlight=False)
+    console.print(as_markdown(done.trained.card), highlight=False, markup=False, soft_wrap=True)
+    console.print(f"written: {done.path} and its card", highlight=False, soft_wrap=True)
+    card = done.trained.card
+    console.print(
+        f"next: `faultline models propose {card.name} {card.version} --folder {done.path.parent} --why …`",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
+    )
     if as_json:
         print(json.dumps(done.as_object()))

@@ -89,7 +89,8 @@ class ProjectFolder:
             pid = lock.read().strip() or "unknown"
             lock.close()
             raise ConfigurationError(
-                f"{self.path} is in use by process {pid}: stop that one first, or set FAULTLINE_DATA_DIR to another"
+                f"{self.path} is in use by process {pid}: wait until it is up or stop it, or set FAULTLINE_DATA_DIR to"
+                " another folder"
             ) from None
         lock.truncate(0)
         lock.write(str(os.getpid()))

@@ -210,6 +210,8 @@ def go_to_production_and_back(floor: Floor, everywhere: list[str]) -> None:
     floor.run(1.0)
     swapped = {asset_id: {f"{NAME}@2" if asset_id == chosen else OWN} for asset_id in everywhere}
     assert floor.heard("score", 13.0) == swapped
+    with pytest.raises(NotFound, match=f"no model nothing@1; there are baseline@1, .*{NAME}@2"):
+        floor.call("compare", NAME, "2", "--against", "nothing@1")
     compared = floor.call("compare", NAME, "2")
     assert [(one["asset_id"], one["champion"]) for one in compared["assets"]] == [(i, OWN) for i in everywhere]
     for one in compared["assets"]:
@@ -240,6 +242,8 @@ def try_a_model_that_fails(floor: Floor, everywhere: list[str]) -> None:
     assert all(f"{NAME}@3 gave no finite score" in text and f"{OWN} takes its place" in text for (text,) in told)
     assert told
     floor.call("rollback", NAME, "3", *WHY)
+    with pytest.raises(ConfigurationError, match=f"{NAME}@3 is refused on {everywhere[0]}"):
+        floor.call("canary", NAME, "3", "--share", "1", *WHY)
     floor.call("sunset", NAME, "3", *WHY)
     floor.run(1.0)
     assert floor.call("show", NAME, "3")["refused_on"] == []
@@ -299,7 +303,7 @@ def test_an_unfit_file_is_refused_by_name_and_the_refusal_recorded(floor: Floor)
         (("rollback", "nothing", *WHY), ConfigurationError, "neither a canary nor"),
         (("propose", "half-space-trees", "2", *WHY), ConfigurationError, "comes with the code"),
         (("propose", "../etc", "2", *WHY), ConfigurationError, "can't name a model"),
-        (("propose", "absent", "2", *WHY), ConfigurationError, "can't be read"),
+        (("propose", "absent", "2", *WHY), ConfigurationError, "no model absent version 2"),
         (("propose", "ae", "2", "--instead-of", "baseline", *WHY), ConfigurationError, "always scores"),
         (("propose", "ae", "2", "--instead-of", "No Such", *WHY), ConfigurationError, "can't name a model"),
         (("rollback", "nothing", "--why", " "), ConfigurationError, "say why"),

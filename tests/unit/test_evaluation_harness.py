@@ -18,6 +18,8 @@ from contracts.errors import ConfigurationError, LookAhead, SignalError
 from pipelines.evaluation.causality import judged
 from pipelines.evaluation.nab_score import Scored, at_threshold, optimised, probation
 from pipelines.evaluation.pointwise import count, false_warnings, file_row
+from pipelines.evaluation.report_card import as_html, as_markdown
+from pipelines.evaluation.result import Published, Result
 from processors.detection.charts import ewma
 from runtime.commands.evaluate import evaluate
 
@@ -168,7 +170,41 @@ def test_nab_is_read_scored_and_reported(nab: Path, tmp_path: Path) -> None:
         assert "false alarms per asset and month" in text
         assert "final_results.json" in text
         assert "ARTime" in text
-        assert "≥ 70: met" in text
+        assert "The goal is met: NAB score, optimised threshold" in text
+
+
+@pytest.mark.parametrize(
+    ("goals", "verdict"),
+    [
+        ({}, "No goal was set"),
+        ({"far": "≤ 0.1"}, "The goal is met: false-alarm rate (FAR) 0.05, goal ≤ 0.1."),
+        ({"far": "≤ 0.1", "faults": "all of 1, 6"}, "All goals met"),
+        ({"far": "≤ 0.1", "faults": "all of 1, 4"}, "Missed 1 of 2 goals: faults 1, 6, goal all of 1, 4."),
+        ({"far": "≤ 0.01"}, "Missed 1 of 1 goals"),
+        ({"rmse": "≤ 1"}, "Missed 1 of 1 goals: RMSE –, goal ≤ 1."),  # what wasn't measured isn't met
+    ],
+)
+def test_a_card_says_first_whether_the_goals_are_met(goals: dict[str, str], verdict: str) -> None:
+    result = Result(
+        task="detection",
+        data_set="tep",
+        measures={"far": 0.05, "faults": [1, 6], "rmse": None},
+        files=({"file": "a|<b>", "far": 0.05},),
+        seeds=(),
+        settings={},
+        published=(
+            Published("far", 0.2, "T²", "Somebody (2000)", "other runs"),
+            Published("rmse", 3.0, "T²", "Somebody (2000)", "other runs"),
+        ),
+        goals=goals,
+    )
+    markdown, page = as_markdown(result), as_html(result)
+    assert markdown.split("\n\n")[1].startswith(f"**{verdict}")
+    assert verdict in page
+    assert "| T² | false-alarm rate (FAR): 0.2; RMSE: 3 | [1] |" in markdown
+    assert markdown.count("[1] Somebody (2000). Measured there: other runs.") == 1
+    assert "a\\|<b>" in markdown
+    assert "a|&lt;b&gt;" in page
 
 
 def test_nab_refuses_what_it_is_not(nab: Path, tmp_path: Path) -> None:

@@ -130,6 +130,18 @@ def test_the_explanation_is_in_the_fields_words() -> None:
     ]
 
 
+def test_no_score_is_explained_by_a_feature_that_is_not_defined() -> None:
+    scoring = trained()
+    x = (NORMAL * np.where(np.arange(N_FEATURES) % 3, 1.0, 12.0)).astype(np.float32)[np.newaxis]
+    # an autoencoder's and a chart's largest residuals may be those of features that the window lacks
+    for lacking in range(N_FEATURES):
+        course = x.copy()
+        course[0, lacking:] = np.nan
+        for of_window in run(scoring, [course] * 2, learn=False):
+            facts = [fact for score in of_window for fact in score.explanation]
+            assert all(np.isfinite(np.array([fact.value, fact.limit], np.float64)).all() for fact in facts)
+
+
 @EVERY
 def test_worse_machines_score_higher(model: int) -> None:
     scoring = trained()

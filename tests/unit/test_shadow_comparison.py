@@ -1,13 +1,13 @@
 """Two models over the same windows: the alarms that each would have raised, by the gate of the stream."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import Any
 
 from adapters.timescale import StoredScore
 from contracts.assets import AssetConfiguration, ModelReference, RuleSettings
 from contracts.models import ModelVersion, Stage
-from runtime.model_comparison import print_comparison
+from runtime.model_comparison import print_comparison, summed
 from runtime.shadow_comparison import BASELINE, compare, opponent
 
 SECOND = 1_000_000_000
@@ -108,7 +108,10 @@ def test_the_opponent_is_what_scores_or_would() -> None:
 
 def test_people_read_it(capsys: Any) -> None:
     one = {"asset_id": "P-101", **compared("." * 20, "????###" + "." * 13)}
-    print_comparison({"challenger": NEW, "assets": [one]})
-    lines: Iterable[str] = capsys.readouterr().out.splitlines()
+    print_comparison({"challenger": NEW, "assets": [one], "in_sum": summed([one])})
+    lines = capsys.readouterr().out.splitlines()
     assert any("ae@2" in line and "1 alarms in 20 windows, 4 of them not judged" in line for line in lines)
     assert any(line.strip().startswith("added, DE 1970-01-01T00:00:07") for line in lines)
+    assert "alarms that would have been otherwise: 1 added" in lines
+    assert any("too short to say how many a month" in line for line in lines)
+    assert lines[-1].startswith("not judged are windows before a model's threshold, which 99 normal windows")
