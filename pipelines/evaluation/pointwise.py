@@ -43,6 +43,10 @@ class Counts:
             self.quiet + other.quiet,
         )
 
+    def as_row(self) -> tuple[int, int, int, int]:
+        """Return rows with a true alarm, with a false one, missed, and quiet."""
+        return self.true_alarms, self.false_alarms, self.missed, self.quiet
+
     @property
     def f1(self) -> float | None:
         """Harmonic mean of precision and recall."""

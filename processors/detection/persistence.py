@@ -52,6 +52,42 @@ def held(flags: Flags, rows: int) -> Flags:
     return persistent(flags, 1, rows + 1)
 
 
+def unrecovered(ratios: NDArray[np.float64], share: float) -> Flags:
+    """Return where a deviation is beyond its limit and hasn't come back from its largest to a share of that.
+
+    What has come back so far has begun to mend, and may settle at another level than before. A smoothed deviation
+    that a fault has left falls below the limit late after a large fault and soon after a small one; to a share of its
+    largest it falls within the same time.
+
+    Parameters
+    ----------
+    ratios : ndarray, shape (n,) or (n, c), float64
+        Deviations as shares of their limits, oldest first; above and below 0 each have their largest.
+    share : float
+        From 0, where only the limit counts, to below 1.
+
+    Returns
+    -------
+    flags : ndarray, shape as `ratios`, bool
+
+    Raises
+    ------
+    SignalError
+        If `share` is outside its bounds.
+
+    Examples
+    --------
+    >>> unrecovered(np.array([0.5, 1.5, 4.0, 2.5, 1.5, 2.5, -1.5, -0.5]), 0.5).astype(int).tolist()
+    [0, 1, 1, 1, 0, 1, 1, 0]
+    """
+    if not 0.0 <= share < 1.0:
+        raise SignalError(f"share {share}; from 0 to below 1 needed")
+    flags: Flags = np.zeros(ratios.shape, dtype=np.bool_)
+    for side in (ratios, -ratios):
+        flags |= side > np.maximum(1.0, share * np.maximum.accumulate(side, axis=0))
+    return flags
+
+
 def given_again(scores: NDArray[np.float64], rows: int, factor: float) -> NDArray[np.float64]:
     """Return the scores that are worth telling: those so many times as high as any told in the last rows, else 0.
 

@@ -2,14 +2,17 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from contracts.errors import SignalError
 from processors.detection.charts import cusum, ewma, ewma_limit
 from processors.detection.conformal import conformal_threshold
 from processors.detection.forecasts import DAY_S, forecast_errors
-from processors.detection.level_chart import LevelChart
-from processors.detection.persistence import given_again, held, persistent
+from processors.detection.level_chart import LevelChart, allan_deviation
+from processors.detection.persistence import given_again, held, persistent, unrecovered
 from processors.detection.rarity import rarities, tail_rarity, warnings_of
 from processors.detection.subspace import Subspace, held_out_limits, spe_limit, t_squared_limit
 
@@ -113,19 +116,75 @@ def test_a_rising_score_is_told_again_only_when_it_is_much_worse() -> None:
 
 def test_a_level_chart_warns_of_a_small_lasting_shift_and_not_of_the_calibration() -> None:
     rows = np.random.default_rng(8).standard_normal((1000, 4))
-    rows[700:, 2] += 1.5
-    chart = LevelChart.learn(rows[:400], 0.06, 1.2)
-    scores = chart.scores(rows)
-    assert (scores[:700] < 1.0).all()
-    assert (scores[760:] > 1.0).all()
-    assert int(np.argmax(chart.ratios(rows)[-1])) == 2
+    rows[700:, 2] -= 1.5
+    ratios = LevelChart.learn(rows[:400], 0.06, 4.0).ratios(rows)
+    assert (np.abs(ratios[:700]) < 1.0).all()
+    assert (ratios[760:, 2] < -1.0).all()
+    assert (np.abs(ratios[:, [0, 1, 3]]) < 1.0).all()
 
 
 def test_a_channel_that_never_moved_is_told_when_it_moves() -> None:
     rows = np.random.default_rng(9).standard_normal((200, 2))
     rows[:, 1] = 5.0
     rows[150:, 1] = 5.1
-    assert LevelChart.learn(rows[:100], 0.5, 3.0).scores(rows)[150:].min() > 1.0
+    assert LevelChart.learn(rows[:100], 0.5, 3.0).ratios(rows)[150:, 1].min() > 1.0
+    assert not LevelChart.learn(rows[:100], 0.5, 3.0).ratios(rows)[:150, 1].any()
+    assert LevelChart.learn(rows[:100], 0.5, 3.0, least=0.05).ratios(rows)[150:, 1].max() < 1.0
+
+
+def test_what_wanders_over_minutes_gets_a_wider_limit_than_noise_of_the_same_spread() -> None:
+    noise = np.random.default_rng(10).standard_normal((400, 1))
+    wandering = np.cumsum(noise, axis=0)
+    wandering *= noise.std() / wandering.std()
+    limit = LevelChart.learn(np.concatenate([noise, wandering], axis=1), 0.1, 5.0).limit
+    assert limit[1] > 2.0 * limit[0]
+
+
+def test_a_level_between_two_steps_of_a_coarse_channel_is_found() -> None:
+    rows = np.random.default_rng(11).choice([32.0, 33.0], p=[0.6, 0.4], size=(400, 1))
+    assert LevelChart.learn(rows, 0.1, 5.0).centre[0] == pytest.approx(32.4, abs=0.05)
+
+
+def test_the_allan_deviation_of_independent_rows_falls_with_the_root_of_the_span_and_ignores_the_level() -> None:
+    rows = np.random.default_rng(12).standard_normal((100_000, 1))
+    for span in (1, 10, 100):
+        assert allan_deviation(rows, span)[0] == pytest.approx(span**-0.5, rel=0.05)
+    assert allan_deviation(rows + 1e9, 10)[0] == pytest.approx(allan_deviation(rows, 10)[0], rel=1e-6)
+    for span in (0, 50_001):
+        with pytest.raises(SignalError, match="span"):
+            allan_deviation(rows, span)
+
+
+RATIOS = arrays(np.float64, st.tuples(st.integers(1, 40), st.integers(1, 3)), elements=st.floats(-5.0, 5.0))
+
+
+@given(ratios=RATIOS, share=st.floats(0.0, 0.99))
+def test_what_has_not_recovered_is_beyond_its_limit_and_near_its_largest_on_its_side(ratios: F64, share: float) -> None:
+    flags = unrecovered(ratios, share)
+    assert (flags == unrecovered(-ratios, share)).all()
+    assert not flags[np.abs(ratios) <= 1.0].any()
+    assert (unrecovered(ratios, 0.0) == (np.abs(ratios) > 1.0)).all()
+    assert not (flags & ~unrecovered(ratios, 0.0)).any()
+    cut = len(ratios) // 2
+    assert (unrecovered(ratios[:cut], share) == flags[:cut]).all()
+    # a new largest one counts whatever came before
+    up = np.maximum.accumulate(ratios, axis=0)
+    assert flags[(ratios == up) & (ratios > 1.0)].all()
+
+
+def test_a_fault_that_is_gone_is_told_as_gone_after_the_same_time_whatever_its_size() -> None:
+    lasts = []
+    for size in (3.0, 30.0):
+        step = np.zeros((300, 1))
+        step[100:200] = size
+        lasts.append(int(np.flatnonzero(unrecovered(ewma(step, 0.1), 0.5))[-1]))
+    assert lasts[0] == lasts[1] == 205
+
+
+def test_a_share_that_is_none_is_refused() -> None:
+    for share in (-0.1, 1.0, float("nan")):
+        with pytest.raises(SignalError, match="share"):
+            unrecovered(np.zeros(3), share)
 
 
 @pytest.mark.parametrize("bad", [np.zeros((10, 2)), np.full((50, 2), np.nan), np.zeros(50)])
