@@ -7,4 +7,4 @@ as log records, so that results are a function of the log.
 from typing import Final
 
 #: Goes with every result; raised when the same log would give other results.
-CODE_VERSION: Final = "6"
+CODE_VERSION: Final = "7"
