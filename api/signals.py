@@ -37,7 +37,8 @@ class FaultLine(Struct, frozen=True, kw_only=True):
 
     ``order`` is the frequency over the shaft's. An envelope spectrum also says what stands there: ``found_hz`` within
     3 % (balls slip), ``level_db`` over the local floor (the median of the ``harmonics``), and the shaft order that it
-    can't be told from, if any; null where the waveform is too short to say.
+    can't be told from, if any; null where the waveform is too short to say. Lines at multiples of ``foreign_hz``
+    belong to another comb, and don't count.
     """
 
     name: str
@@ -47,6 +48,7 @@ class FaultLine(Struct, frozen=True, kw_only=True):
     level_db: float | None = None
     harmonics: list[HarmonicLevel] = []
     ambiguous_with: str | None = None
+    foreign_hz: float | None = None
 
 
 class SpectrumDetail(Struct, frozen=True, kw_only=True):
@@ -200,6 +202,7 @@ def _with_levels(line: FaultLine, family: "LineFamily") -> FaultLine:
         level_db=family.score_db,
         harmonics=[HarmonicLevel(frequency_hz=hz, level_db=level) for hz, level in family.harmonics],
         ambiguous_with=family.ambiguous_with,
+        foreign_hz=family.foreign_hz,
     )
 
 

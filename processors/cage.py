@@ -22,8 +22,9 @@ import numpy as np
 import numpy.typing as npt
 
 from processors.bearings import BearingGeometry
+from processors.foreign_combs import foreign_comb
 from processors.kernel import kernel
-from processors.line_search import TOLERANCE, highest_peaks, local_floor, may_be_the_shaft, ratio_to_floor
+from processors.line_levels import TOLERANCE, highest_peaks, local_floor, may_be_the_shaft, ratio_to_floor
 
 F64 = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
@@ -35,6 +36,9 @@ HARMONICS: Final = 6
 _LEVEL_CAP_DB: Final = 20.0
 #: A comb stands out by so many standard deviations of the combs that aren't there. In noise 1 in 1000 would.
 SIGNIFICANT: Final = 5.0
+#: Without a part of its lines it still stands out by so many.
+_EVEN: Final = 3.0
+_COARSER: Final = (2, 3)
 #: Spacings of the chance combs, over the cage frequency; those near simple ratios share lines with the cage's comb.
 _CHANCE_RANGE: Final = (0.62, 1.6)
 _N_CHANCE: Final = 96
@@ -60,6 +64,11 @@ class CageComb:
         What combs of other spacings reach on average.
     significance : float
         By how many of their standard deviations the comb exceeds that.
+    evenness : float
+        The same without every second or without every third line, whichever is less: a comb of twice or three times
+        the cage frequency has no others.
+    foreign_hz : float or None
+        The comb of another source, of which this one is every second, third … line; null where there is none.
     """
 
     expected_hz: float
@@ -68,11 +77,13 @@ class CageComb:
     score_db: float
     chance_db: float
     significance: float
+    evenness: float
+    foreign_hz: float | None
 
     @property
     def stands(self) -> bool:
-        """Whether the comb is no chance."""
-        return self.significance >= SIGNIFICANT
+        """Whether the comb is no chance, and the cage's."""
+        return self.significance >= SIGNIFICANT and self.evenness >= _EVEN and self.foreign_hz is None
 
 
 def prewhiten(spectrum: Complex) -> Complex:
@@ -115,25 +126,45 @@ def find_cage_comb(amplitudes: Real, bin_hz: float, geometry: BearingGeometry, s
     expected_hz = geometry.orders.ftf * shaft_hz
     if bin_hz > TOLERANCE * expected_hz or amplitudes.size < bins_needed(bin_hz, geometry, speed_rpm):
         return None
-    levels = np.empty(HARMONICS)
     expected, shaft = expected_hz / bin_hz, shaft_hz / bin_hz
+    levels = np.empty(HARMONICS)
     found = search_comb(amplitudes, expected, shaft, levels)
-    heights = levels.tolist()
-    score = float(np.minimum(levels, _LEVEL_CAP_DB).mean())
-    spacings = _chance_spacings()
-    chance = np.empty(spacings.size)
-    for index, spacing in enumerate(spacings):
-        search_comb(amplitudes, spacing * expected, shaft, levels)
-        chance[index] = np.minimum(levels, _LEVEL_CAP_DB).mean()
-    scatter = max(float(chance.std()), _LEAST_SCATTER_DB)
+    score = _mean_level(levels)
+    chance = _chance_scores(amplitudes, expected, shaft)
+    chance_db, scatter_db = float(chance.mean()), max(float(chance.std()), _LEAST_SCATTER_DB)
+    spacing = foreign_comb(amplitudes, found, levels, shaft)
     return CageComb(
         expected_hz,
         found * bin_hz,
-        tuple((found * bin_hz * (h + 1), height) for h, height in enumerate(heights)),
+        tuple((found * bin_hz * (h + 1), level) for h, level in enumerate(levels.tolist())),
         score,
-        float(chance.mean()),
-        (score - float(chance.mean())) / scatter,
+        chance_db,
+        (score - chance_db) / scatter_db,
+        (_least_without(levels, found, shaft) - chance_db) / scatter_db,
+        spacing * bin_hz if spacing else None,
     )
+
+
+def _mean_level(levels: F64) -> float:
+    return float(np.minimum(levels, _LEVEL_CAP_DB).mean())
+
+
+def _least_without(levels: F64, base: float, shaft: float) -> float:
+    """Return the mean level without every second line, or without every third, whichever is lower."""
+    numbers = np.arange(1, levels.size + 1)
+    asked = np.array([not may_be_the_shaft(number * base, shaft) for number in numbers.tolist()])
+    kept = [asked & (numbers % each > 0) for each in _COARSER]
+    return min((_mean_level(levels[lines]) for lines in kept if lines.any()), default=0.0)
+
+
+def _chance_scores(amplitudes: Real, expected: float, shaft: float) -> F64:
+    """Return what combs of other spacings reach."""
+    spacings = _chance_spacings()
+    scores, levels = np.empty(spacings.size), np.empty(HARMONICS)
+    for index, spacing in enumerate(spacings):
+        search_comb(amplitudes, spacing * expected, shaft, levels)
+        scores[index] = _mean_level(levels)
+    return scores
 
 
 def _chance_spacings() -> F64:

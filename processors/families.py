@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from contracts.records import NotDecided
 from processors.bearings import BearingGeometry
-from processors.line_search import FLOOR_REACH, HARMONICS, TOLERANCE, search_families
+from processors.line_levels import FLOOR_REACH, TOLERANCE
+from processors.line_search import HARMONICS, N_FOUND, search_families
 
 F64 = npt.NDArray[np.float64]
 Real = npt.NDArray[np.floating[Any]]
@@ -47,6 +48,8 @@ class LineFamily:
         Whether the window is long enough, and the band wide enough, to answer.
     needed_s : float or None
         Window length that could answer, where this one is too short.
+    foreign_hz : float or None
+        Lines at this frequency's multiples belong to another comb and don't count; null where there is none.
     """
 
     name: str
@@ -57,6 +60,7 @@ class LineFamily:
     ambiguous_with: str | None
     decided: bool
     needed_s: float | None
+    foreign_hz: float | None = None
 
     def standing(self, limit_db: float) -> int:
         """Return how many harmonics stand at least `limit_db` over their floor."""
@@ -75,6 +79,8 @@ class Question:
         How many harmonics the spectrum holds; less than two where the question can't be answered.
     needed_s : tuple of (float or None)
         Window length that could answer, where this one is too short.
+    own_hz : ndarray, shape (n_families, 2)
+        Frequencies of the bearing of which each family's may be a multiple.
     shaft_hz, bin_hz : float
         Shaft frequency and resolution.
     """
@@ -82,6 +88,7 @@ class Question:
     expected_hz: F64
     n_harmonics: npt.NDArray[np.int64]
     needed_s: tuple[float | None, ...]
+    own_hz: F64
     shaft_hz: float
     bin_hz: float
 
@@ -96,7 +103,9 @@ class Question:
         within = ((n_bins - 4) * bin_hz / (expected_hz * (1.0 + TOLERANCE))).astype(np.int64)
         harmonics = np.where(too_short, 0, np.clip(within, 0, HARMONICS))
         needed = tuple(float(s) if short else None for s, short in zip(needed_s, too_short, strict=True))
-        return cls(expected_hz, harmonics, needed, shaft_hz, bin_hz)
+        against_cage = geometry.shaft_ratio - orders.ftf
+        own_hz = shaft_hz * np.array([(orders.ftf, own) for own in (orders.ftf, against_cage, orders.bsf, orders.ftf)])
+        return cls(expected_hz, harmonics, needed, own_hz, shaft_hz, bin_hz)
 
     @property
     def answerable(self) -> bool:
@@ -105,9 +114,9 @@ class Question:
 
     def answer(self, amplitudes: Real) -> F64:
         """Return what each row of `amplitudes` shows, as `search_families` fills it; NaN where undecided."""
-        found = np.full((amplitudes.shape[0], len(FAMILY_NAMES), 3 + HARMONICS), np.nan)
-        expected = self.expected_hz / self.bin_hz
-        search_families(amplitudes, expected, self.n_harmonics, self.shaft_hz / self.bin_hz, found)
+        found = np.full((amplitudes.shape[0], len(FAMILY_NAMES), N_FOUND), np.nan)
+        expected, own = self.expected_hz / self.bin_hz, self.own_hz / self.bin_hz
+        search_families(amplitudes, expected, self.n_harmonics, self.shaft_hz / self.bin_hz, own, found)
         return found
 
     def families(self, found: F64) -> tuple[LineFamily, ...]:
@@ -119,7 +128,7 @@ class Question:
         if math.isnan(found[0]):
             return LineFamily(name, expected_hz, None, None, (), None, decided=False, needed_s=self.needed_s[index])
         base_hz = found[0] * self.bin_hz
-        levels = found[3 : 3 + int(self.n_harmonics[index])]
+        levels = found[N_FOUND - HARMONICS :][: int(self.n_harmonics[index])]
         return LineFamily(
             name,
             expected_hz,
@@ -129,6 +138,7 @@ class Question:
             f"{int(found[2])}x" if found[2] else None,
             decided=True,
             needed_s=None,
+            foreign_hz=found[3] * self.bin_hz if found[3] else None,
         )
 
 
@@ -189,7 +199,7 @@ class FamiliesOfChannels(Sequence[tuple[LineFamily, ...]]):
 
 def _any_stands(answer: tuple[Question, F64] | tuple[LineFamily, ...], limit_db: float, harmonics: int) -> bool:
     if isinstance(answer[0], Question):
-        levels_of_families: list[list[float]] = answer[1][:, 3:].tolist()
+        levels_of_families: list[list[float]] = answer[1][:, N_FOUND - HARMONICS :].tolist()
         return any(sum([level >= limit_db for level in levels]) >= harmonics for levels in levels_of_families)
     return any(family.standing(limit_db) >= harmonics for family in answer)
 

@@ -175,6 +175,7 @@ def _merge_family(members: Sequence[LineFamily]) -> LineFamily:
     found_hz = float(np.median([member.found_hz for member in decided if member.found_hz is not None]))
     n_harmonics = min(len(member.harmonics) for member in decided)
     levels = [float(np.median([member.harmonics[h][1] for member in decided])) for h in range(n_harmonics)]
+    foreign = [member.foreign_hz for member in decided if member.foreign_hz is not None]
     ambiguous = [member.ambiguous_with for member in decided if member.ambiguous_with is not None]
     return dataclasses.replace(
         decided[0],
@@ -182,4 +183,5 @@ def _merge_family(members: Sequence[LineFamily]) -> LineFamily:
         score_db=float(np.median(levels)),
         harmonics=tuple((found_hz * (h + 1), level) for h, level in enumerate(levels)),
         ambiguous_with=ambiguous[0] if 2 * len(ambiguous) > len(decided) else None,
+        foreign_hz=float(np.median(foreign)) if 2 * len(foreign) > len(decided) else None,
     )

@@ -56,10 +56,11 @@ def _table(subject: Subject) -> str:
         f"<tr><td>{family.name}</td><td>{family.frequency_hz:.2f}</td>"
         f"<td>{'' if family.found_hz is None else f'{family.found_hz:.2f}'}</td>"
         f"<td>{'not decided' if family.score_db is None else f'{family.score_db:.1f}'}</td>"
-        f"<td>{html.escape(family.ambiguous_with or '')}</td></tr>"
+        f"<td>{html.escape(family.ambiguous_with or '')}</td>"
+        f"<td>{'' if family.foreign_hz is None else f'{family.foreign_hz:.3g}'}</td></tr>"
         for family in subject.channel.families
     )
     return (
         "<table><tr><th>line</th><th>expected Hz</th><th>found Hz</th><th>dB over the floor</th>"
-        f"<th>ambiguous with</th></tr>{rows}</table>"
+        f"<th>ambiguous with</th><th>without lines every Hz</th></tr>{rows}</table>"
     )

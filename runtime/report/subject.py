@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from contracts.features import FEATURE_INDEX
 from contracts.records import Diagnosis, NotDecided
+from processors.diagnosis import BEARING_FAULTS
 from processors.machine_recording import MachineJudgement
 from processors.own_features import FeatureCode
 from processors.severity import Grade
@@ -19,6 +20,8 @@ from runtime.recorded_machine import RecordedMachine
 _WIDTH: Final = 128
 _MOST_EVIDENCE: Final = 6
 _MOST_OTHERS: Final = 3
+#: Combs this close are one source's.
+_SAME_SOURCE: Final = 0.005
 _FAULTS: Final = {
     "outer_race": "outer-race fault",
     "inner_race": "inner-race fault",
@@ -119,6 +122,23 @@ class Subject:
             if family.score_db is not None
         ]
 
+    def foreign(self) -> list[str]:
+        """Return what lies near the bearing's lines and isn't the bearing's; nothing where it has a fault.
+
+        A fault modulates the machine's lines, and combs of its own may reach the other families.
+        """
+        if any(found.fault in BEARING_FAULTS.values() for found in self.diagnoses):
+            return []
+        reached: dict[float, list[str]] = {}
+        for family in self.channel.families:
+            if family.foreign_hz is not None:
+                near = (hz for hz in reached if abs(hz - family.foreign_hz) <= _SAME_SOURCE * hz)
+                reached.setdefault(next(near, family.foreign_hz), []).append(family.name)
+        return [
+            f"lines every {hz:.3g} Hz (something strikes every {1.0 / hz:.3g} s) reach {', '.join(names)}"
+            for hz, names in reached.items()
+        ]
+
     def notes(self) -> list[tuple[str, str]]:
         """Return headings and sentences beside the verdict: confirmation, exclusions, other faults, open questions."""
         notes = []
@@ -130,6 +150,7 @@ class Subject:
         for verdict, other in zip(self.verdicts[1:], self.diagnoses[1 : 1 + _MOST_OTHERS], strict=False):
             because = other.evidence[0].text if other.evidence else ""
             notes.append(("Also", f"{verdict.removeprefix('Verdict: ')}; {because}"))
+        notes += [("Not the bearing's", line) for line in self.foreign()]
         if self.not_decided:
             notes.append(("Not decided", _open_questions(self.not_decided)))
         return notes

@@ -51,6 +51,7 @@ def _line(family: LineFamily) -> dict[str, Any]:
         "ambiguous_with": family.ambiguous_with,
         "decided": family.decided,
         "needed_s": family.needed_s,
+        "foreign_hz": family.foreign_hz,
     }
 
 
@@ -75,6 +76,8 @@ def show(console: Console, subject: Subject) -> None:
         console.print("No fault frequencies: they need a bearing (--bearing), a speed (--rpm) and a living signal")
     for question, needed_s in _undecided(subject):
         console.print(f"Not decided: {question}{f'; {needed_s:.1f} s needed' if needed_s else ''}")
+    for line in subject.foreign():
+        console.print(f"Not the bearing's: {line}")
     for verdict, found in zip(subject.verdicts, subject.diagnoses or (None,), strict=True):
         console.print(verdict)
         if found is not None:
@@ -120,6 +123,8 @@ def _table(judged: RecordingJudgement) -> Table:
             table.add_row(family.name, f"{family.frequency_hz:.2f}", "", "", "", remark)
             continue
         remark = f"ambiguous with {family.ambiguous_with} shaft speed" if family.ambiguous_with else ""
+        if family.foreign_hz is not None:
+            remark = f"without lines every {family.foreign_hz:.3g} Hz"
         row = (f"{family.frequency_hz:.2f}", f"{family.found_hz:.2f}", f"{family.score_db:.1f}", levels, remark)
         table.add_row(family.name, *row)
     return table

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from processors import envelope, line_search, mean_square, spectrum, time_domain
+from processors import envelope, line_levels, line_search, mean_square, spectrum, time_domain
 from processors.time_domain import COLUMNS, INDEX
 
 FLOATS = st.floats(width=32, allow_nan=True, allow_infinity=True)
@@ -89,8 +89,8 @@ def test_family_against_a_plain_search(seed: int, n_harmonics: int, expected: fl
     amplitudes = np.random.default_rng(seed).rayleigh(size=400)
     levels, shaft_levels, room = np.empty(n_harmonics), np.empty(n_harmonics), np.empty((2, line_search.HARMONICS))
     peaks = np.empty_like(amplitudes)
-    line_search.highest_peaks(amplitudes, np.empty_like(amplitudes), peaks)
-    found = line_search.search_family(amplitudes, peaks, expected, shaft, levels, shaft_levels, room)
+    line_levels.highest_peaks(amplitudes, np.empty_like(amplitudes), peaks)
+    found = line_search.search_family(amplitudes, peaks, expected, shaft, np.empty(0), levels, shaft_levels, room)
 
     def level_db(position: float, h: int) -> float:
         order = math.floor(position / shaft + 0.5)

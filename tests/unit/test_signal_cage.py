@@ -101,3 +101,35 @@ def test_one_strong_line_is_no_comb() -> None:
     assert comb is not None
     assert comb.stands
     assert comb.found_hz == pytest.approx(CAGE_HZ, rel=0.005)
+
+
+def strokes(rhythm_hz: float, height: float, seed: int) -> NDArray[Any]:
+    """Return impacts at a steady rhythm, which ring at 3 kHz."""
+    ring_s = np.arange(600) / RATE_HZ
+    ring = np.exp(-300 * ring_s) * np.sin(2 * np.pi * 3000 * ring_s)
+    train = np.zeros(N)
+    train[(np.arange(0.2 / rhythm_hz, SECONDS, 1.0 / rhythm_hz) * RATE_HZ).astype(int)] = height
+    signal: NDArray[Any] = np.convolve(train, ring)[:N] + noise(seed)
+    return signal
+
+
+@pytest.mark.parametrize("height", [3.0, 20.0])
+@pytest.mark.parametrize("rhythm_hz", [GEOMETRY.orders.ftf * SHAFT_HZ / 6, 2.0, 3.3, 7.0, 17.0, 41.0])
+def test_strokes_at_another_rhythm_are_no_bearing_fault(rhythm_hz: float, height: float) -> None:
+    judged = judge(strokes(rhythm_hz, height, 7))
+    assert judged.diagnosis is None
+    # where the strokes hardly stand out, only every second line may be seen
+    times = [family.foreign_hz / rhythm_hz for family in judged.families if family.foreign_hz is not None]
+    assert times == pytest.approx([1.0 if height == 20.0 else round(each) for each in times], rel=0.005)
+    assert times or height < 20.0
+
+
+def test_an_outer_race_is_found_beside_stronger_strokes() -> None:
+    line_hz = 0.99 * GEOMETRY.orders.bpfo * SHAFT_HZ
+    judged = judge(strokes(2.0, 15.0, 8) + strokes(line_hz, 3.0, 9))
+    (cage,) = [family for family in judged.families if family.name == "FTF"]
+    assert cage.foreign_hz == pytest.approx(2.0, rel=0.002)
+    found = judged.diagnosis
+    assert found is not None
+    assert found.fault == "outer_race"
+    assert found.evidence[0].frequency_hz == pytest.approx(line_hz, rel=0.003)

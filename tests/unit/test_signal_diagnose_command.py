@@ -86,6 +86,18 @@ def test_a_healthy_signal_has_no_verdict(tmp_path: Path) -> None:
     assert found["diagnoses"] == []
 
 
+def test_strokes_that_are_not_the_bearings_are_named(tmp_path: Path) -> None:
+    # 6 x 1.992 Hz is where the cage of a 6205 is expected at 1800 rpm
+    path = write(tmp_path, DE=faulty(bearing("6205").orders.ftf / 6 / 0.99, 10.0))
+    found = json.loads(run(path, *GIVEN, "--json").output)
+    assert found["verdict"]["fault"] is None
+    (cage,) = [line for line in found["lines"] if line["name"] == "FTF"]
+    assert cage["foreign_hz"] == pytest.approx(bearing("6205").orders.ftf * 30.0 / 6, rel=1e-3)
+    output = run(path, *GIVEN).output
+    assert "Not the bearing's: lines every 1.99 Hz (something strikes every 0.502 s) reach" in output
+    assert "Verdict: nothing found" in output
+
+
 def test_the_loudest_channel_is_taken_unless_one_is_named(tmp_path: Path) -> None:
     quiet = np.random.default_rng(3).standard_normal(51200).astype(np.float32)
     path = write(tmp_path, NDE=quiet, DE=faulty(bearing("6205").orders.bpfo, 4.0))

@@ -145,6 +145,7 @@ export class Spectrum {
     if (line.level_db !== null) said.push(`${fixed(line.level_db, 1)} dB over the floor`);
     else if (this.#kind === "envelope" && line.name !== SHAFT) said.push("recording too short to tell");
     said.push(this.#amount(peakNear(this.#shown, line.found_hz ?? line.frequency_hz)));
+    if (line.foreign_hz) said.push(`without lines every ${number(line.foreign_hz, 3)} Hz`);
     if (line.ambiguous_with) said.push(`may be the shaft's ${line.ambiguous_with}`);
     return said.join(", ");
   }
