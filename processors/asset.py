@@ -12,15 +12,14 @@ import msgspec
 from contracts import ports
 from contracts import records as r
 from contracts.assets import AssetConfiguration
-from contracts.errors import BadRecord, Reason
 from contracts.features import CATALOGUE_VERSION
 from contracts.identifiers import stable_id
 from processors import CODE_VERSION
+from processors.asset_state import STATE_VERSION, AssetState, read_state
 from processors.conditions import ConditionLogic
 from processors.configured import check_readings, misfits
 from processors.cutting import IN_TIME, GroupWindow
-from processors.former_states import FORMER_VERSIONS, converted
-from processors.group import ChannelGroup, GroupState
+from processors.group import ChannelGroup
 from processors.model_roles import (
     divided,
     failures,
@@ -30,29 +29,12 @@ from processors.model_roles import (
     still_refused,
     windows_go_on,
 )
-from processors.operation import Operation, OperationState
+from processors.operation import Operation
 from processors.own_features import FeatureCode
 from processors.packed_configuration import packed_configuration, unpacked_configuration
 
 #: Kind of a machine event after which the machine isn't what it was: a part replaced, a work order closed.
 MAINTENANCE: Final = "maintenance"
-STATE_VERSION: Final = 5
-
-
-class _Versioned(msgspec.Struct, array_like=True):
-    version: int
-
-
-class _AssetState(msgspec.Struct, array_like=True):
-    version: int
-    #: The configuration, as `packed_configuration`.
-    config: bytes
-    config_version: str
-    conditions: bytes
-    groups: list[GroupState]
-    operation: OperationState
-    #: Models that failed here, ``name@version`` → what happened.
-    refused: dict[str, str]
 
 
 class AssetPipeline:
@@ -87,12 +69,7 @@ class AssetPipeline:
     @classmethod
     def resume(cls, state: bytes, models: ports.ModelStore, code: FeatureCode) -> "AssetPipeline":
         """Return the asset as it was when `state` was taken, its windows still to be refilled."""
-        version = msgspec.msgpack.decode(state, type=_Versioned).version
-        if version in FORMER_VERSIONS:
-            state = converted(state, STATE_VERSION)
-        elif version != STATE_VERSION:
-            raise BadRecord(Reason.INTERNAL, f"asset state version {version}, {STATE_VERSION} expected")
-        saved = msgspec.msgpack.decode(state, type=_AssetState)
+        saved = read_state(state)
         config = unpacked_configuration(saved.config)
         conditions = ConditionLogic.build(config, saved.conditions)
         asset = cls(config, saved.config_version, conditions, models, code)
@@ -106,7 +83,7 @@ class AssetPipeline:
     def snapshot(self) -> bytes:
         """Return the state: no blocks, but the offsets they lie at."""
         return msgspec.msgpack.encode(
-            _AssetState(
+            AssetState(
                 STATE_VERSION,
                 self._packed_config,
                 self._version,

@@ -15,7 +15,8 @@ from contracts.activations import activation_of
 from contracts.assets import Channel, WindowSettings
 from contracts.errors import BadRecord
 from loadtests.plant import Load, Plant
-from processors.asset import STATE_VERSION, AssetPipeline
+from processors.asset import AssetPipeline
+from processors.asset_state import STATE_VERSION
 from processors.former_states import FORMER_VERSIONS
 from processors.own_features import ENGINE_ALONE
 from processors.pipeline import PartitionPipeline
