@@ -34,6 +34,8 @@ N_FOUND: Final = _N_FACTS + HARMONICS
 _SHAFT_LEAD_DB: Final = 10.0
 #: A family below this level is none, whoever's its lines are.
 _DOUBTED_DB: Final = 8.0
+#: Only of one above this level is it told that its lines are another's; noise has weaker ones by chance.
+_TOLD_DB: Final = 10.0
 
 
 @kernel()
@@ -123,7 +125,7 @@ def _search_one(
 ) -> None:
     """Fill `found` (N_FOUND,) with what a row shows at one base; `room` is (5, HARMONICS)."""
     levels, shaft_levels, foreign = room[2, :n], room[3, :n], room[4]
-    combs = 0
+    combs, found[3] = 0, 0.0
     while True:
         found[0] = search_family(amplitudes, peaks, expected, shaft, foreign[:combs], levels, shaft_levels, room[:2])
         found[1] = median(levels)
@@ -134,11 +136,12 @@ def _search_one(
             break
         foreign[combs] = spacing
         combs += 1
+        if found[3] == 0.0 and found[1] >= _TOLD_DB:
+            found[3] = spacing
     found[2] = 0.0
     on_shaft = median(shaft_levels)
     if on_shaft > found[1] + _SHAFT_LEAD_DB:
         found[2] = max(1.0, math.floor(expected / shaft + 0.5))
         found[0], found[1] = found[2] * shaft, on_shaft
         levels[:] = shaft_levels
-    found[3] = foreign[0] if combs > 0 else 0.0
     found[_N_FACTS : _N_FACTS + n] = levels
