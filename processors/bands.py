@@ -4,7 +4,7 @@ Windows in time go by the windows before them that came in time. A late window g
 may itself be the one that its epoch should have been chosen by, and then its choice holds for late windows after it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -31,11 +31,9 @@ class Choice(msgspec.Struct):
     bands_hz: list[list[float]]
 
     @classmethod
-    def of(
-        cls, start_ns: int, epoch_ns: int, regime: str, *, partial: bool, bands_hz: Sequence[list[float]] = ()
-    ) -> "Choice":
+    def of(cls, start_ns: int, epoch_ns: int, regime: str, *, partial: bool) -> "Choice":
         """Return the choice of a window in a regime, its bands still empty."""
-        return cls(start_ns, epoch_ns, digest(regime), partial, list(bands_hz))
+        return cls(start_ns, epoch_ns, digest(regime), partial, [])
 
     def serves(self, window: "Choice") -> bool:
         """Return whether `window` belongs to the same epoch and regime."""

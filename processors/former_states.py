@@ -21,7 +21,7 @@ from processors.late import Pending, late_state
 from processors.operation import OperationState
 from processors.packed_configuration import packed_configuration
 from processors.regime import RegimeState
-from processors.reorder import BootState, ReorderState
+from processors.reorder import Boot, ReorderState
 from processors.scoring import state as scoring_state
 from processors.scoring.baseline import as_kept, kept_bytes
 from processors.scoring.packing import Packing, not_below
@@ -41,11 +41,7 @@ def converted(state: bytes, version: int) -> bytes:
     """Return a state of one of the `FORMER_VERSIONS` as one of `version`."""
     _, config, config_version, conditions, groups, speeds, *more = msgspec.msgpack.decode(state)
     refused, (known, rows) = (more[0] if more else {}), (more[1] if more[1:] else ([], {}))
-    operation = OperationState(
-        packed(at_ns for at_ns, _ in speeds),
-        np.array([speed_rpm for _, speed_rpm in speeds], dtype="<f8").tobytes(),
-        msgspec.convert(([regime[1:] for regime in known], rows), RegimeState),
-    )
+    operation = OperationState.of(speeds, msgspec.convert(([regime[1:] for regime in known], rows), RegimeState))
     config_now = packed_configuration(msgspec.convert(config, AssetConfiguration))
     groups_now = [_group(*group) for group in groups]
     return msgspec.msgpack.encode(
@@ -110,7 +106,7 @@ def _regime(name: str, seen: int, arrays: bytes, learnt: bool, calibrations: byt
 
 
 def _choice(start_ns: int, epoch_ns: int, regime: str, partial: bool, bands_hz: list[list[float]]) -> Choice:
-    return Choice.of(start_ns, epoch_ns, regime, partial=partial, bands_hz=bands_hz)
+    return Choice(start_ns, epoch_ns, digest(regime), partial, bands_hz)
 
 
 def _windows(
@@ -118,8 +114,7 @@ def _windows(
 ) -> WindowState:
     boot_id, last_sequence, end_ns, running, missing, held, former = order
     boots = [
-        BootState(_boot(name), last, packed(number for span in lost for number in span))
-        for name, last, lost in ((boot_id, last_sequence, missing), *former)
+        Boot(_boot(name), last, lost).snapshot() for name, last, lost in ((boot_id, last_sequence, missing), *former)
     ]
     kept, pending, partial_ends = late
     return WindowState(

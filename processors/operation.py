@@ -4,6 +4,7 @@ A speed that comes with the samples counts for its window; otherwise the reading
 """
 
 from bisect import bisect_right, insort
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -26,6 +27,12 @@ class OperationState(msgspec.Struct, array_like=True):
     speeds_rpm: bytes = b""
     regimes: RegimeState = msgspec.field(default_factory=RegimeState)
 
+    @classmethod
+    def of(cls, speeds: Sequence[tuple[int, float]], regimes: RegimeState) -> "OperationState":
+        """Return the state of speed readings (UTC ns, rpm) and regimes."""
+        speeds_rpm = np.array([speed_rpm for _, speed_rpm in speeds], dtype="<f8")
+        return cls(packed(at_ns for at_ns, _ in speeds), speeds_rpm.tobytes(), regimes)
+
 
 class Operation:
     """Speed readings and regimes of one asset.
@@ -44,11 +51,7 @@ class Operation:
 
     def snapshot(self) -> OperationState:
         """Return the state."""
-        return OperationState(
-            packed(at_ns for at_ns, _ in self._speeds),
-            np.array([speed_rpm for _, speed_rpm in self._speeds], dtype="<f8").tobytes(),
-            self._regimes.snapshot(),
-        )
+        return OperationState.of(self._speeds, self._regimes.snapshot())
 
     def read(self, at_ns: int, speed_rpm: float) -> None:
         """Take a good reading of the speed."""

@@ -33,6 +33,14 @@ class Hole:
     cause: str
 
 
+class BootState(msgspec.Struct, array_like=True):
+    """What a snapshot holds of a boot: ``missing`` are first and last sequence numbers, in few bytes."""
+
+    boot: bytes
+    last_sequence: int
+    missing: bytes
+
+
 @dataclass(slots=True)
 class Boot:
     """Which sequence numbers of one boot of a device have been taken."""
@@ -68,13 +76,9 @@ class Boot:
         self.most_missing = most_missing
         del self.missing[:-most_missing]
 
-
-class BootState(msgspec.Struct, array_like=True):
-    """What a snapshot holds of a boot: ``missing`` are first and last sequence numbers, in few bytes."""
-
-    boot: bytes
-    last_sequence: int
-    missing: bytes
+    def snapshot(self) -> BootState:
+        """Return the state; how many ranges are remembered follows from the boot's place."""
+        return BootState(self.boot, self.last_sequence, packed(chain.from_iterable(self.missing)))
 
 
 class ReorderState(msgspec.Struct, array_like=True):
@@ -238,10 +242,7 @@ class Reorder:
 
     def snapshot(self) -> ReorderState:
         """Return the state without blocks."""
-        boots = [
-            BootState(one.boot, one.last_sequence, packed(chain.from_iterable(one.missing)))
-            for one in (self.boot, *self._former)
-        ]
+        boots = [one.snapshot() for one in (self.boot, *self._former)]
         return ReorderState(boots, self.end_ns, self.running, offsets_of(self.held))
 
     def resume(self, state: ReorderState, from_ns: int) -> None:

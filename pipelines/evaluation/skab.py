@@ -11,7 +11,7 @@ counts as mended.
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,10 +99,7 @@ def evaluate_skab(folder: Path) -> Result:
         settings={
             "detector": "EWMA chart of each fast channel, limits from its Allan deviation",
             "training_rows": TRAINING,
-            "smoothing_s": SETTINGS.smoothing_s,
-            "margin": SETTINGS.margin,
-            "least": SETTINGS.least,
-            "recovered": SETTINGS.recovered,
+            **asdict(SETTINGS),
         },
         published=PUBLISHED,
         goals={"f1": f"≥ {F1_GOAL:.2f}", "far": f"≤ {FAR_GOAL:.2f}"},
